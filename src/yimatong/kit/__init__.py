@@ -1,0 +1,1 @@
+"""Tools without domain words: settings, database, errors, clock, money, masking, outbox, jobs, audit."""
