@@ -132,13 +132,13 @@ class UnsupportedMediaType(Refusal):
     en = "the body must be application/json"
 
 
-class UnexpectedFailure(Unavailable):
-    """Last resort: a failure nobody anticipated. The transaction was rolled back; the log has the request id."""
+class UnexpectedFailure(PlatformError):
+    """Last resort: a defect of ours. The transaction was rolled back; the log has the trace by request id."""
 
     code = "KIT-5000"
-    status = 503
-    zh = "系统暂时不可用，未产生任何变更，可重试"
-    en = "temporarily unavailable; nothing was changed, retry is safe"
+    status = 500
+    zh = "系统内部错误，未产生任何变更"
+    en = "internal error; nothing was changed"
 
 
 class DatabaseUnavailable(Unavailable):
