@@ -1,0 +1,73 @@
+"""The settings of a process: one frozen object, read once from a TOML file named by ``YMT_SETTINGS``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from yimatong.kit.errors import Refusal
+
+
+class SettingsInvalid(Refusal):
+    """The settings file is missing or does not have the documented shape."""
+
+    code = "KIT-1201"
+    zh = "配置文件不可用：{detail}"
+    en = "the settings file cannot be used: {detail}"
+
+
+class Addresses(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base URLs, without a trailing slash, by which the processes find each other."""
+
+    core: str = "http://127.0.0.1:8410"
+    institution_front: str = "http://127.0.0.1:8420"
+    internet_front: str = "http://127.0.0.1:8430"
+    web: str = "http://127.0.0.1:8400"
+    sandbox: str = "http://127.0.0.1:8490"
+    sandbox_control: str = "http://127.0.0.1:8491"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that differs between two installations. Secrets come as values in a file of mode 0600."""
+
+    mode: Literal["demonstration", "production"] = "demonstration"
+    data: Path
+    database_url: str
+    issuer: str = "610000"
+    """Region code of the issuing province (GB/T 2260); part of every code's key derivation."""
+    keystore: Path
+    keystore_passphrase: str
+    web_session_key: str
+    """64 hex characters; signs the CSRF token of the pages."""
+    addresses: Addresses = Addresses()
+    database_pool: int = 10
+    wechat_base_url: str = "http://127.0.0.1:8490"
+    """Where WeChat Pay is: https://api.mch.weixin.qq.com in production."""
+    real_name_base_url: str = "http://127.0.0.1:8490/realname"
+    front_id: str = ""
+    """Caller id of this process when it is a front."""
+    front_secret: str = ""
+    """64 hex characters; HMAC-SM3 key of this front."""
+
+    @property
+    def production(self) -> bool:
+        """Say whether demonstration keys and logins must be refused."""
+        return self.mode == "production"
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read the settings file.
+
+    Raises:
+        SettingsInvalid: no such file, or an unknown, missing or wrong value in it.
+    """
+    source = path or Path(os.environ.get("YMT_SETTINGS", ""))
+    if not source.is_file():
+        raise SettingsInvalid(detail=f"{source} 不存在 (no such file; name it in YMT_SETTINGS)")
+    try:
+        return msgspec.toml.decode(source.read_bytes(), type=Settings)
+    except msgspec.DecodeError as error:
+        raise SettingsInvalid(detail=f"{source}: {error}") from error

@@ -1,0 +1,1 @@
+"""The payment channels: one folder each, one entry in ``registry``."""

@@ -1,0 +1,48 @@
+"""Error catalogue of the payments room (PAY-)."""
+
+from __future__ import annotations
+
+from yimatong.kit.errors import Refusal, Unavailable
+
+
+class ChannelRefused(Refusal):
+    """The channel declined the request for good; its own code is kept."""
+
+    code = "PAY-3001"
+    status = 409
+    zh = "支付渠道拒绝：{channel_code} {channel_message}"
+    en = "the payment channel declined: {channel_code} {channel_message}"
+
+
+class ChannelAlreadyPaid(Refusal):
+    """A close came too late: the payer has paid."""
+
+    code = "PAY-3002"
+    status = 409
+    zh = "订单已在支付渠道完成支付，不能关闭"
+    en = "already paid at the channel, cannot be closed"
+
+
+class NoticeNotGenuine(Refusal):
+    """Signature, time stamp or key of a notice does not hold; nothing was changed."""
+
+    code = "PAY-3003"
+    status = 401
+    zh = "支付通知验证失败"
+    en = "the payment notice is not genuine"
+
+
+class BillNotReady(Unavailable):
+    """The channel has not made the bill of that day yet, or there is none."""
+
+    code = "PAY-3004"
+    zh = "支付渠道尚未出具 {day} 的账单"
+    en = "the channel has no bill for {day} yet"
+
+
+class BillBroken(Unavailable):
+    """The downloaded bill does not have the hash that the channel announced."""
+
+    code = "PAY-3005"
+    zh = "下载的账单校验失败：{detail}"
+    en = "the downloaded bill fails its check: {detail}"
