@@ -1,0 +1,138 @@
+"""Audit rows and the sealer that chains them (GB/T 22239-2019 8.1.4.3).
+
+A row is inserted unchained, in the transaction of what it tells of, so no write waits for its neighbour's hash. One
+sealer chains the rows in batches, at most a second behind: each seal is a MAC over the seal before and every row since.
+Rows are taken in the order of (transaction id, row id) and only below the snapshot's horizon, so a transaction that
+commits late can never slip in behind a seal. The kit knows no cryptography: the MAC is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import insert, text
+
+from yimatong.kit.db import Connection
+from yimatong.kit.errors import PlatformError
+from yimatong.kit.models import audit_event, audit_seal
+
+Mac = Callable[[bytes], bytes]
+"""Keyed hash over bytes; HMAC-SM3 in every assembly."""
+
+_ROWS_MAX = 20_000
+_LOCK = 0x594D5401
+_GENESIS = b"yimatong audit chain 1"
+
+
+class AuditBroken(PlatformError):
+    """The audit was edited: a seal does not fit its rows, or a seal is missing."""
+
+    code = "KIT-5101"
+    zh = "审计链校验失败：第 {seq} 个封条与记录不符"
+    en = "the audit chain is broken: seal {seq} does not fit its rows"
+
+
+async def record(
+    connection: Connection,
+    *,
+    actor: str,
+    action: str,
+    object_kind: str,
+    object_id: str,
+    request_id: str,
+    now: datetime,
+    result: str = "ok",
+    institution_id: str | None = None,
+    detail: str = "",
+) -> None:
+    """Insert one audit row into the open transaction. ``detail`` never holds personal data in the clear."""
+    await connection.execute(
+        insert(audit_event).values(
+            at=now,
+            actor=actor,
+            institution_id=institution_id,
+            action=action,
+            object_kind=object_kind,
+            object_id=object_id,
+            result=result,
+            request_id=request_id,
+            detail=detail,
+        )
+    )
+
+
+_LAST = text("SELECT seq, upto_txid::text, upto_id, mac FROM kit_audit_seal ORDER BY seq DESC LIMIT 1")
+
+_ROWS = """
+    SELECT count(*), coalesce(string_agg(r, E'\\n' ORDER BY txid, id), ''),
+           (array_agg(txid::text ORDER BY txid DESC, id DESC))[1], (array_agg(id ORDER BY txid DESC, id DESC))[1]
+    FROM (SELECT e::text AS r, txid, id FROM kit_audit_event e
+          WHERE (txid, id) > (cast(:txid AS xid8), :id) AND {upper} ORDER BY txid, id {limit}) t
+"""
+_UNSEALED = text(_ROWS.format(upper="txid < pg_snapshot_xmin(pg_current_snapshot())", limit=f"LIMIT {_ROWS_MAX}"))
+_SEALED = text(_ROWS.format(upper="(txid, id) <= (cast(:upto_txid AS xid8), :upto_id)", limit=""))
+
+
+async def seal(connection: Connection, mac: Mac, *, now: datetime, anchor: Path | None = None) -> int:
+    """Chain the rows below the horizon that are not chained yet; return how many.
+
+    ``anchor`` is a file outside the database to which ``seq mac`` is appended: without it the end of the chain could
+    be cut off unseen.
+    """
+    locked = await connection.execute(text("SELECT pg_try_advisory_xact_lock(:k)"), {"k": _LOCK})
+    if not locked.scalar_one():
+        return 0
+    last = (await connection.execute(_LAST)).first()
+    seq, txid, row_id, before = last or (0, "0", 0, _GENESIS)
+    number, rows, upto_txid, upto_id = (await connection.execute(_UNSEALED, {"txid": txid, "id": row_id})).one()
+    if not number:
+        return 0
+    link = mac(bytes(before) + rows.encode())
+    await connection.execute(
+        insert(audit_seal).values(
+            seq=seq + 1, upto_txid=text(f"'{upto_txid}'::xid8"), upto_id=upto_id, rows=number, mac=link, at=now
+        )
+    )
+    if anchor is not None:
+        with anchor.open("a", encoding="ascii") as file:
+            file.write(f"{seq + 1} {link.hex()}\n")
+    return int(number)
+
+
+async def verify(connection: Connection, mac: Mac, *, anchor: Path | None = None) -> int:
+    """Recompute the whole chain and return the number of rows it covers.
+
+    Raises:
+        AuditBroken: a row was changed, removed, added or moved, or the end of the chain was cut off.
+    """
+    seals = (
+        await connection.execute(
+            text("SELECT seq, upto_txid::text, upto_id, rows, mac FROM kit_audit_seal ORDER BY seq")
+        )
+    ).all()
+    before, txid, row_id, total = _GENESIS, "0", 0, 0
+    for expected, (seq, upto_txid, upto_id, number, link) in enumerate(seals, start=1):
+        found = (
+            await connection.execute(_SEALED, {"txid": txid, "id": row_id, "upto_txid": upto_txid, "upto_id": upto_id})
+        ).one()
+        if seq != expected or found[0] != number or mac(before + found[1].encode()) != bytes(link):
+            raise AuditBroken(seq=expected)
+        before, txid, row_id, total = bytes(link), upto_txid, upto_id, total + number
+    if anchor is not None:
+        _check_anchor(anchor, {int(row[0]): bytes(row[4]).hex() for row in seals})
+    return total
+
+
+def _check_anchor(anchor: Path, seals: dict[int, str]) -> None:
+    """Compare the chain with the file outside. A line of a seal that was rolled back may stand before its redoing."""
+    if not anchor.exists():
+        return
+    anchored: dict[int, set[str]] = {}
+    for line in anchor.read_text(encoding="ascii").splitlines():
+        number, _, link = line.partition(" ")
+        anchored.setdefault(int(number), set()).add(link)
+    for seq, links in anchored.items():
+        if seals.get(seq) not in links:
+            raise AuditBroken(seq=seq)

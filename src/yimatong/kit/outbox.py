@@ -1,0 +1,138 @@
+"""News that goes up or out: written in the transaction that makes it true, delivered after it.
+
+Delivery is at least once, in order per ``ordering_key``; the receiver recognises a repeat by the message id. A message
+that fails is tried again on ``SCHEDULE_S`` and then parked in sight; nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import insert, select, text, update
+
+from yimatong.kit import clock
+from yimatong.kit.db import Connection, Database
+from yimatong.kit.errors import PlatformError
+from yimatong.kit.log import KitLog
+from yimatong.kit.models import outbox
+
+SCHEDULE_S = (1, 2, 5, 15, 30, 60, 300, 300, 600, 600, 1800, 1800, 3600, 3600, 7200, 14400, 21600, 28800)
+"""Pauses between tries, in seconds: 18 pauses over a little more than 24 hours."""
+
+_LEASE_S = 60
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message on its way: ``id`` is stable over repeats."""
+
+    id: int
+    topic: str
+    ordering_key: str
+    payload: dict[str, Any]
+    attempts: int
+    created_at: datetime
+
+
+Handler = Callable[[Message], Awaitable[None]]
+"""Delivers one message or raises. Runs outside any transaction."""
+
+
+async def write(
+    connection: Connection, *, topic: str, ordering_key: str, payload: Mapping[str, object], now: datetime
+) -> int:
+    """Put a message into the outbox of the open transaction and return its id."""
+    row = await connection.execute(
+        insert(outbox)
+        .values(topic=topic, ordering_key=ordering_key, payload=dict(payload), created_at=now, next_at=now)
+        .returning(outbox.c.id)
+    )
+    return int(row.scalar_one())
+
+
+_CLAIM = text(
+    """
+    UPDATE kit_outbox SET attempts = attempts + 1, next_at = :lease
+    WHERE id IN (
+        SELECT o.id FROM kit_outbox o
+        WHERE o.state = 'pending' AND o.next_at <= :now AND o.topic = ANY(:topics)
+          AND NOT EXISTS (
+              SELECT 1 FROM kit_outbox e
+              WHERE e.ordering_key = o.ordering_key AND e.state = 'pending' AND e.id < o.id)
+        ORDER BY o.id LIMIT :most FOR UPDATE SKIP LOCKED)
+    RETURNING id, topic, ordering_key, payload, attempts, created_at
+    """
+)
+
+
+class Relay:
+    """Delivers what is due, with one handler a topic. Several relays may run at once."""
+
+    def __init__(self, db: Database, handlers: Mapping[str, Handler]) -> None:
+        """Keep the handlers by topic; a topic without one stays pending in sight."""
+        self._db = db
+        self._handlers = dict(handlers)
+
+    async def deliver_due(self, *, now: datetime, most: int = 20) -> int:
+        """Deliver up to ``most`` messages that are due at ``now``; return how many were tried.
+
+        A message is claimed for a minute and committed before its handler runs, so no transaction is open while an
+        outside party is called, and a crash gives the message back when the minute is over.
+        """
+        async with self._db.transaction() as connection:
+            rows = await connection.execute(
+                _CLAIM,
+                {"now": now, "lease": now + timedelta(seconds=_LEASE_S), "topics": list(self._handlers), "most": most},
+            )
+            messages = [Message(**row._mapping) for row in rows]  # noqa: SLF001 -- SQLAlchemy's documented accessor
+        await asyncio.gather(*(self._deliver(message) for message in messages))
+        return len(messages)
+
+    async def _deliver(self, message: Message) -> None:
+        try:
+            await self._handlers[message.topic](message)
+        except Exception as error:  # noqa: BLE001 -- whatever a handler raises, the message is kept and tried again
+            await self._failed(message, error)
+            return
+        async with self._db.transaction() as connection:
+            await connection.execute(
+                update(outbox)
+                .where(outbox.c.id == message.id)
+                .values(state="delivered", delivered_at=clock.now(), last_error=None)
+            )
+
+    async def _failed(self, message: Message, error: Exception) -> None:
+        cause = error.code if isinstance(error, PlatformError) else type(error).__name__
+        parked = message.attempts > len(SCHEDULE_S)
+        pause_s = 0 if parked else SCHEDULE_S[message.attempts - 1]
+        log = KitLog.DELIVERY_PARKED if parked else KitLog.DELIVERY_FAILED
+        log.emit(message_id=message.id, topic=message.topic, attempts=message.attempts, cause=cause)
+        async with self._db.transaction() as connection:
+            await connection.execute(
+                update(outbox)
+                .where(outbox.c.id == message.id)
+                .values(
+                    state="parked" if parked else "pending",
+                    next_at=clock.now() + timedelta(seconds=pause_s),
+                    last_error=cause,
+                )
+            )
+
+
+async def replay(connection: Connection, message_id: int, *, now: datetime) -> bool:
+    """Give a parked message another round of tries; return False when it is not parked."""
+    done = await connection.execute(
+        update(outbox)
+        .where(outbox.c.id == message_id, outbox.c.state == "parked")
+        .values(state="pending", attempts=0, next_at=now)
+    )
+    return done.rowcount == 1
+
+
+async def counts(connection: Connection) -> dict[str, int]:
+    """Return how many messages are in each state."""
+    rows = await connection.execute(select(outbox.c.state, text("count(*)")).group_by(outbox.c.state))
+    return {row[0]: int(row[1]) for row in rows}
