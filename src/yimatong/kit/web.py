@@ -37,6 +37,10 @@ from yimatong.kit.log import KitLog
 
 PROBLEM_JSON = "application/problem+json"
 _HTTP_UNSUPPORTED = 415
+_TRANSLATED: tuple[tuple[type[Exception], type[PlatformError]], ...] = (
+    (NotFoundException, NotFound),
+    (MethodNotAllowedException, MethodNotAllowed),
+)
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,10 +93,9 @@ def translate(error: Exception) -> PlatformError:
     """Return the anticipated error that stands for an exception of the framework."""
     if isinstance(error, PlatformError):
         return error
-    if isinstance(error, NotFoundException):
-        return NotFound()
-    if isinstance(error, MethodNotAllowedException):
-        return MethodNotAllowed()
+    for kind, answer in _TRANSLATED:
+        if isinstance(error, kind):
+            return answer()
     if isinstance(error, ValidationException):
         return InvalidInput(detail=_validation_detail(error))
     if isinstance(error, HTTPException) and error.status_code == _HTTP_UNSUPPORTED:

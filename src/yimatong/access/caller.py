@@ -1,0 +1,89 @@
+"""The authenticated caller of a request, and what each kind of caller may do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from yimatong.access.errors import NotPermitted
+
+PERMISSIONS: Final[dict[str, frozenset[str]]] = {
+    "app": frozenset(
+        {
+            "accounts:register",
+            "accounts:read",
+            "accounts:change",
+            "codes:issue",
+            "codes:revoke",
+            "pages:link",
+            "orders:read",
+        }
+    ),
+    "institution": frozenset(
+        {
+            "accounts:register",
+            "accounts:read",
+            "accounts:change",
+            "codes:issue",
+            "codes:verify",
+            "codes:revoke",
+            "visits:write",
+            "visits:read",
+            "bills:write",
+            "bills:read",
+            "orders:read",
+            "orders:write",
+            "refunds:write",
+            "refunds:read",
+        }
+    ),
+    "terminal": frozenset({"accounts:register", "codes:issue", "codes:verify", "visits:write", "bills:read"}),
+    "front": frozenset(),
+}
+"""What each kind may do. A front does nothing itself: it carries what others signed."""
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who signed the request. ``front_id`` is the front it came through, if any."""
+
+    caller_id: str
+    kind: str
+    name: str
+    institution_id: str | None
+    switched_off: frozenset[str] = frozenset()
+    front_id: str | None = None
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        """Return what this caller may do now."""
+        return PERMISSIONS[self.kind] - self.switched_off
+
+    def require(self, permission: str) -> None:
+        """Refuse an operation outside the caller's permissions.
+
+        Raises:
+            NotPermitted: the permission is missing.
+        """
+        if permission not in self.permissions:
+            raise NotPermitted(permission=permission)
+
+    @property
+    def scope(self) -> Scope:
+        """Return whose rows this caller may see."""
+        return Scope(institution_id=self.institution_id, caller_id=self.caller_id)
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose rows a query may return: those of one institution, else those of one caller.
+
+    ``all_rows`` is for the platform itself: workers, operators of the province.
+    """
+
+    institution_id: str | None = None
+    caller_id: str = ""
+    all_rows: bool = False
+
+
+PLATFORM: Final = Scope(all_rows=True)
+"""The scope of the platform's own processes."""

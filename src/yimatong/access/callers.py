@@ -1,0 +1,206 @@
+"""Registered callers: enrolment, state and the directory that the edge asks at every request."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from yimatong.access.caller import Caller
+from yimatong.access.errors import CallerNotApproved, CallerUnknown, NonceRepeated
+from yimatong.access.models import caller, institution, request_nonce
+from yimatong.crypto.vault import Vault
+from yimatong.kit.db import Connection, Database
+from yimatong.kit.masking import Secret
+
+_CACHE_S = 5.0
+
+
+class Institution(msgspec.Struct, frozen=True, kw_only=True):
+    """接入机构 as other rooms see it."""
+
+    institution_id: str
+    name: str
+    kind: str
+    org_code: str
+    region_code: str
+
+
+async def add_institution(connection: Connection, found: Institution, *, now: datetime) -> None:
+    """Enter an approved institution; entering it again changes nothing."""
+    await connection.execute(
+        upsert(institution)
+        .values(**msgspec.structs.asdict(found), state="approved", created_at=now)
+        .on_conflict_do_nothing(index_elements=["institution_id"])
+    )
+
+
+async def institution_name(connection: Connection, institution_id: str) -> str:
+    """Return the name to show, or the id itself when it is not registered."""
+    row = await connection.execute(select(institution.c.name).where(institution.c.institution_id == institution_id))
+    return row.scalar_one_or_none() or institution_id
+
+
+async def enrol(
+    connection: Connection,
+    vault: Vault,
+    *,
+    caller_id: str,
+    kind: str,
+    name: str,
+    institution_id: str | None,
+    secret: bytes,
+    now: datetime,
+    through_front: bool = False,
+    webhook_url: str | None = None,
+) -> None:
+    """Enter an approved caller with its shared secret (32 bytes); the secret is sealed at rest."""
+    sealer = await vault.sealer()
+    await connection.execute(
+        insert(caller).values(
+            caller_id=caller_id,
+            kind=kind,
+            name=name,
+            institution_id=institution_id,
+            state="approved",
+            secret_sealed=sealer.seal(secret, _aad(caller_id)),
+            through_front=int(through_front),
+            webhook_url=webhook_url,
+            created_at=now,
+        )
+    )
+
+
+async def set_state(connection: Connection, caller_id: str, state: str) -> None:
+    """Suspend, approve again or revoke a caller.
+
+    Raises:
+        CallerUnknown: no such caller, or it was revoked (which is final).
+    """
+    done = await connection.execute(
+        update(caller).where(caller.c.caller_id == caller_id, caller.c.state != "revoked").values(state=state)
+    )
+    if done.rowcount != 1:
+        raise CallerUnknown
+
+
+async def forget_nonces(connection: Connection, *, before: datetime) -> int:
+    """Remove nonces that the time-stamp window has closed on."""
+    done = await connection.execute(delete(request_nonce).where(request_nonce.c.at < before))
+    return int(done.rowcount)
+
+
+class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and with which secret an institution's system is told of events."""
+
+    caller_id: str
+    url: str
+    secret: Secret
+
+
+async def webhook_of(connection: Connection, vault: Vault, institution_id: str) -> Webhook | None:
+    """Return the webhook of an institution's system, or None when it registered none."""
+    row = (
+        await connection.execute(
+            select(caller.c.caller_id, caller.c.webhook_url, caller.c.secret_sealed)
+            .where(caller.c.institution_id == institution_id, caller.c.webhook_url.is_not(None))
+            .order_by(caller.c.caller_id)
+            .limit(1)
+        )
+    ).first()
+    if row is None:
+        return None
+    secret = (await vault.sealer()).unseal(row.secret_sealed, _aad(row.caller_id))
+    return Webhook(caller_id=row.caller_id, url=row.webhook_url, secret=Secret(secret.hex()))
+
+
+class KnownCaller(msgspec.Struct, frozen=True, kw_only=True):
+    """A caller with what is needed to check its signature."""
+
+    caller: Caller
+    state: str
+    through_front: bool
+    secret: bytes
+
+    def require_approved(self) -> None:
+        """Refuse a caller that is not approved.
+
+        Raises:
+            CallerNotApproved: draft, submitted, returned, suspended or revoked.
+        """
+        if self.state != "approved":
+            raise CallerNotApproved(state=self.state)
+
+
+_LOOK_UP = text(
+    """
+    WITH fresh AS (
+        INSERT INTO access_request_nonce (caller_id, nonce, at)
+        SELECT :caller_id, :nonce, :now WHERE EXISTS (SELECT 1 FROM access_caller WHERE caller_id = :caller_id)
+        ON CONFLICT DO NOTHING RETURNING 1)
+    SELECT c.state, c.switched_off, (SELECT count(*) FROM fresh) AS fresh FROM access_caller c
+    WHERE c.caller_id = :caller_id
+    """
+)
+
+
+class Directory:
+    """Callers by id. Secrets stay in memory for at most five seconds; state is read again when a nonce is taken."""
+
+    def __init__(self, db: Database, vault: Vault) -> None:
+        """Start empty."""
+        self._db = db
+        self._vault = vault
+        self._known: dict[str, tuple[float, KnownCaller]] = {}
+
+    async def get(self, caller_id: str) -> KnownCaller:
+        """Return a caller by id.
+
+        Raises:
+            CallerUnknown: no such caller.
+        """
+        cached = self._known.get(caller_id)
+        if cached is not None and time.monotonic() - cached[0] < _CACHE_S:
+            return cached[1]
+        async with self._db.read() as connection:
+            row = (await connection.execute(select(caller).where(caller.c.caller_id == caller_id))).first()
+        if row is None:
+            self._known.pop(caller_id, None)
+            raise CallerUnknown(audit=f"no caller {caller_id}")
+        known = KnownCaller(
+            caller=Caller(
+                caller_id=row.caller_id,
+                kind=row.kind,
+                name=row.name,
+                institution_id=row.institution_id,
+                switched_off=frozenset(row.switched_off),
+            ),
+            state=row.state,
+            through_front=bool(row.through_front),
+            secret=(await self._vault.sealer()).unseal(row.secret_sealed, _aad(caller_id)),
+        )
+        self._known[caller_id] = (time.monotonic(), known)
+        return known
+
+    async def take_nonce(self, caller_id: str, nonce: str, *, now: datetime) -> None:
+        """Use up a nonce for good, and look at the caller's state as it is this moment.
+
+        Raises:
+            NonceRepeated: the nonce was used.
+            CallerNotApproved: the caller was suspended or revoked since it was cached.
+        """
+        async with self._db.transaction() as connection:
+            row = (await connection.execute(_LOOK_UP, {"caller_id": caller_id, "nonce": nonce, "now": now})).one()
+        if row.state != "approved":
+            self._known.pop(caller_id, None)
+            raise CallerNotApproved(state=row.state)
+        if not row.fresh:
+            raise NonceRepeated
+
+
+def _aad(caller_id: str) -> bytes:
+    """Bind a sealed secret to its row, so that secrets cannot be moved between callers."""
+    return b"access_caller:" + caller_id.encode()

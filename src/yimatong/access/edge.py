@@ -1,0 +1,310 @@
+"""The edge of the native API: authenticates the request, signs the answer, and runs one transaction a request.
+
+``SignedEdge`` is ASGI middleware: it reads the body (limited), checks the caller's signature (and the front's, where
+the request came through one), takes the nonce, and signs whatever the application answers. ``Call`` is what an endpoint
+receives: who calls, and ``read`` / ``write`` to run its query or its service verb in a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request, Response
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from yimatong.access import idempotency, request_auth
+from yimatong.access.caller import Caller
+from yimatong.access.callers import Directory, KnownCaller
+from yimatong.access.errors import FrontNotGenuine, FrontRequired, NotSigned
+from yimatong.crypto.vault import Vault
+from yimatong.kit import audit, clock
+from yimatong.kit.db import Connection, Database
+from yimatong.kit.errors import BodyTooLarge, PlatformError, UnexpectedFailure
+from yimatong.kit.ids import new_id
+from yimatong.kit.log import KitLog
+from yimatong.kit.web import PROBLEM_JSON, language_of, problem, translate
+
+BODY_BYTES_MAX = 64 * 1024
+
+ASGIScope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[ASGIScope, Receive, Send], Awaitable[None]]
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
+
+
+class Call:
+    """One authenticated request: who calls, when, and the transaction it runs in."""
+
+    def __init__(self, *, caller: Caller, db: Database, vault: Vault, request: Request[Any, Any, Any]) -> None:
+        """Read what the edge left in the request."""
+        state = request.scope["state"]
+        self.caller = caller
+        self.db = db
+        self.vault = vault
+        self.now: datetime = state["now"]
+        self.request_id: str = state["request_id"]
+        self._key: str = state["idempotency_key"]
+        self._digest: bytes = state["request_digest"]
+        self._action: str = str(request.route_handler.opt["permission"])
+        self._personal: bool = request.route_handler.opt.get("reads") == "personal"
+        self._path = request.url.path
+
+    async def read(self, query: Callable[[Connection], Awaitable[Shape]]) -> Shape:
+        """Run a query; where the route reads personal data the audit row is written with it."""
+        if not self._personal:
+            async with self.db.read() as connection:
+                return await query(connection)
+        async with self.db.transaction() as connection:
+            found = await query(connection)
+            await self._audit(connection)
+            return found
+
+    async def write(
+        self, verb: Callable[[Connection], Awaitable[msgspec.Struct]], *, status: int = 201
+    ) -> Response[bytes]:
+        """Run a verb once for the caller's idempotency key, with its audit row, and answer in JSON.
+
+        The same key with the same request gives the first answer again; two at once wait for each other.
+
+        Raises:
+            IdempotencyKeyMissing: no key. IdempotencyKeyReused: the key stands for another request.
+        """
+        idempotency.require(self._key)
+        async with self.db.transaction() as connection:
+            sealer = await self.vault.sealer()
+            slot = idempotency.Slot(self.caller.caller_id, self._key, self._digest, sealer)
+            first = await slot.take(connection, now=self.now)
+            if first is None:
+                body = msgspec.json.encode(await verb(connection))
+                await self._audit(connection)
+                await slot.keep(connection, status, body)
+                first = status, body
+        return Response(first[1], status_code=first[0], media_type="application/json", headers=_NO_STORE)
+
+    async def note(self, connection: Connection) -> None:
+        """Write this request's audit row into a transaction that the endpoint's verb opened itself."""
+        await self._audit(connection)
+
+    async def _audit(self, connection: Connection) -> None:
+        await audit.record(
+            connection,
+            actor=self.caller.caller_id,
+            institution_id=self.caller.institution_id,
+            action=self._action,
+            object_kind="route",
+            object_id=self._path,
+            request_id=self.request_id,
+            now=self.now,
+        )
+
+
+_NO_STORE = {"cache-control": "no-store"}
+
+
+def require_permission(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard of every route: the caller must have the permission that the route names."""
+    if handler.opt.get("public"):
+        return
+    caller: Caller | None = connection.scope["state"].get("caller")
+    if caller is None:
+        raise NotSigned(detail="Authorization")
+    caller.require(str(handler.opt["permission"]))
+
+
+class SignedEdge:
+    """ASGI middleware around the application of the core.
+
+    ``own_nonce`` are paths whose handler takes the nonce in its own (shared) transaction.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, directory: Directory, public: Callable[[str], bool], own_nonce: frozenset[str]
+    ) -> None:
+        """Keep the application; paths for which ``public`` holds pass unsigned."""
+        self._app = app
+        self._directory = directory
+        self._public = public
+        self._own_nonce = own_nonce
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """Handle one connection of the server."""
+        if scope["type"] != "http" or self._public(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        state = scope.setdefault("state", {})
+        state["request_id"] = new_id("req")
+        now = clock.now()
+        signer: tuple[bytes, str] | None = None
+        try:
+            body = await read_body(receive, limit_bytes=BODY_BYTES_MAX)
+            known, nonce = await self.authenticate(scope, headers, body, now=now)
+            signer = known.secret, nonce
+            if scope["path"] not in self._own_nonce:
+                await self._directory.take_nonce(known.caller.caller_id, nonce, now=now)
+            key = headers.get("idempotency-key", "")
+            state |= {
+                "caller": known.caller,
+                "now": now,
+                "nonce": nonce,
+                "idempotency_key": key,
+                "request_digest": idempotency.digest(scope["method"], _target(scope), body),
+                "body": body,
+            }
+            answer = Answer()
+            await self._app(scope, _replay(body, receive), answer.collect)
+        except Exception as error:  # noqa: BLE001 -- the last resort of the edge: every failure gets its problem document
+            answer = problem_answer(translate(error), request_id=state["request_id"], headers=headers)
+        await answer.send(send, signer=signer, now=now, request_id=state["request_id"])
+
+    async def authenticate(
+        self, scope: ASGIScope, headers: dict[str, str], body: bytes, *, now: datetime
+    ) -> tuple[KnownCaller, str]:
+        """Return the caller whose signature holds, and its nonce.
+
+        Raises:
+            NotSigned, CallerUnknown, CallerNotApproved, TimestampOutOfWindow: the caller's signature.
+            FrontNotGenuine, FrontRequired: the channel it came through.
+        """
+        authorization = headers.get("authorization", "")
+        given = request_auth.parse(authorization)
+        known = await self._directory.get(given.caller_id)
+        signed = request_auth.request_text(
+            method=scope["method"],
+            target=_target(scope),
+            timestamp=given.timestamp,
+            nonce=given.nonce,
+            bound=headers.get("idempotency-key", ""),
+            body=body,
+        )
+        request_auth.check_signature(known.secret, signed, given.signature)
+        known.require_approved()
+        request_auth.check_window(given.timestamp, now=now)
+        if "ymt-front" in headers:
+            front_id = await self._check_front(scope, headers, body, known=known, now=now)
+            return msgspec.structs.replace(
+                known, caller=msgspec.structs.replace(known.caller, front_id=front_id)
+            ), given.nonce
+        if known.through_front:
+            raise FrontRequired
+        return known, given.nonce
+
+    async def _check_front(
+        self, scope: ASGIScope, headers: dict[str, str], body: bytes, *, known: KnownCaller, now: datetime
+    ) -> str:
+        """Check the front's own signature around the caller's; a stolen front cannot invent a terminal."""
+        given = request_auth.parse(headers["ymt-front"])
+        front = await self._directory.get(given.caller_id)
+        signed = request_auth.request_text(
+            method=scope["method"],
+            target=_target(scope),
+            timestamp=given.timestamp,
+            nonce=given.nonce,
+            bound=headers.get("authorization", ""),
+            body=body,
+        )
+        request_auth.check_signature(front.secret, signed, given.signature)
+        front.require_approved()
+        request_auth.check_window(given.timestamp, now=now)
+        own = front.caller.institution_id
+        if front.caller.kind != "front" or (own is not None and own != known.caller.institution_id):
+            raise FrontNotGenuine(audit=f"{given.caller_id} carried {known.caller.caller_id}")
+        return given.caller_id
+
+
+class Answer:
+    """An answer that is held back until it is signed."""
+
+    def __init__(self, status: int = 500, headers: list[tuple[bytes, bytes]] | None = None, body: bytes = b"") -> None:
+        """Start with the given parts."""
+        self.status = status
+        self.headers = headers or []
+        self.body = body
+
+    async def collect(self, message: Message) -> None:
+        """Take the place of ``send`` for the application."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = list(message.get("headers", []))
+        elif message["type"] == "http.response.body":
+            self.body += message.get("body", b"")
+
+    async def send(self, send: Send, *, signer: tuple[bytes, str] | None, now: datetime, request_id: str) -> None:
+        """Send it, signed when the request was authentic."""
+        headers = [*self.headers, (b"ymt-request-id", request_id.encode())]
+        if signer is not None:
+            secret, nonce = signer
+            timestamp = int(now.timestamp())
+            text = request_auth.answer_text(status=self.status, timestamp=timestamp, nonce=nonce, body=self.body)
+            headers += [
+                (b"ymt-timestamp", b"%d" % timestamp),
+                (b"ymt-signature", request_auth.sign(secret, text).encode()),
+            ]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+def problem_answer(error: PlatformError, *, request_id: str, headers: dict[str, str]) -> Answer:
+    """Return the problem document of an error that ended a request before the application."""
+    if isinstance(error, UnexpectedFailure):
+        KitLog.REQUEST_FAILED.emit(request_id=request_id, cause=error.audit)
+    document = problem(error, request_id=request_id, language=language_of(headers.get("accept-language", "")))
+    body = msgspec.json.encode(document)
+    return Answer(
+        error.status,
+        [
+            (b"content-type", PROBLEM_JSON.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+        ],
+        body,
+    )
+
+
+async def read_body(receive: Receive, *, limit_bytes: int) -> bytes:
+    """Read a request's whole body.
+
+    Raises:
+        BodyTooLarge: more than ``limit_bytes``.
+    """
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit_bytes:
+            raise BodyTooLarge(limit_bytes=limit_bytes)
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def again() -> Any:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _target(scope: ASGIScope) -> str:
+    """Return path and query exactly as they came over the wire."""
+    raw = scope.get("raw_path") or scope["path"].encode()
+    query = scope["query_string"]
+    return (raw + (b"?" + query if query else b"")).decode("latin-1")

@@ -1,0 +1,167 @@
+"""Error catalogue of the access room (ACC-)."""
+
+from __future__ import annotations
+
+from yimatong.kit.errors import Refusal
+
+
+class NotSigned(Refusal):
+    """No readable ``Authorization`` header."""
+
+    code = "ACC-1001"
+    status = 401
+    zh = "请求没有签名或签名头格式不正确：{detail}"
+    en = "the request is not signed, or its signature header cannot be read: {detail}"
+
+
+class CallerUnknown(Refusal):
+    """The caller is not registered, or its signature does not hold: one answer for both."""
+
+    code = "ACC-1002"
+    status = 401
+    zh = "调用方未登记或签名验证失败"
+    en = "unknown caller, or the signature does not hold"
+
+
+class CallerNotApproved(Refusal):
+    """A genuine caller that is not approved (any more)."""
+
+    code = "ACC-1003"
+    status = 403
+    zh = "调用方当前状态为 {state}，服务未开放"
+    en = "the caller is {state}; the service is not open to it"
+
+
+class TimestampOutOfWindow(Refusal):
+    """The signed time stamp is too old or too far ahead."""
+
+    code = "ACC-1004"
+    status = 401
+    zh = "请求时间戳超出允许范围（{window_s} 秒），服务器时间 {server_time}"
+    en = "the time stamp is outside the window of {window_s} s; server time is {server_time}"
+
+
+class NonceRepeated(Refusal):
+    """A captured request was sent again. A retry uses a fresh nonce and the same idempotency key."""
+
+    code = "ACC-1005"
+    status = 401
+    zh = "请求随机数已使用；重试请换新的 nonce 并保持 Idempotency-Key 不变"
+    en = "the nonce was used; retry with a fresh nonce and the same Idempotency-Key"
+
+
+class NotPermitted(Refusal):
+    """The caller's role does not have the permission of this operation."""
+
+    code = "ACC-1006"
+    status = 403
+    zh = "无权执行该操作：{permission}"
+    en = "not permitted: {permission}"
+
+
+class IdempotencyKeyMissing(Refusal):
+    """Every write carries an ``Idempotency-Key``."""
+
+    code = "ACC-1007"
+    status = 400
+    zh = "写操作必须携带 Idempotency-Key 请求头（1 到 64 个可见 ASCII 字符）"
+    en = "a write needs an Idempotency-Key header (1 to 64 visible ASCII characters)"
+
+
+class IdempotencyKeyReused(Refusal):
+    """The same key with another request."""
+
+    code = "ACC-1008"
+    status = 422
+    zh = "同一个 Idempotency-Key 已用于内容不同的请求"
+    en = "this Idempotency-Key was used for another request"
+
+
+class FrontNotGenuine(Refusal):
+    """The front's own channel does not hold, or the terminal does not belong to the front's institution."""
+
+    code = "ACC-1009"
+    status = 401
+    zh = "前置机通道验证失败"
+    en = "the front's channel does not hold"
+
+
+class FrontRequired(Refusal):
+    """A terminal that must come through its institution's front called directly."""
+
+    code = "ACC-1010"
+    status = 403
+    zh = "该终端必须通过机构前置机接入"
+    en = "this terminal must come through its institution's front"
+
+
+class LoginRefused(Refusal):
+    """Wrong login or password: one answer for both."""
+
+    code = "ACC-2001"
+    status = 401
+    zh = "用户名或密码不正确"
+    en = "wrong login or password"
+
+
+class LoginLocked(Refusal):
+    """Five failures in a row; open again after a quarter of an hour."""
+
+    code = "ACC-2002"
+    status = 429
+    zh = "连续失败次数过多，请于 {minutes} 分钟后再试"
+    en = "too many failures; try again in {minutes} minutes"
+
+
+class SessionEnded(Refusal):
+    """No session, or it has ended (idle for a quarter of an hour, or eight hours old)."""
+
+    code = "ACC-2003"
+    status = 401
+    zh = "登录已失效，请重新登录"
+    en = "the session has ended, please log in again"
+
+
+class RolesConflict(Refusal):
+    """三员分立: system, security and audit administration are three persons, and none of them does business."""
+
+    code = "ACC-2004"
+    status = 409
+    zh = "三员分立：系统管理员、安全管理员、审计管理员不得由一人兼任，也不得兼任业务角色"
+    en = "system, security and audit administrators are three persons and hold no business role"
+
+
+class PasswordTooWeak(Refusal):
+    """Fewer than 10 characters or fewer than three of the four kinds of characters."""
+
+    code = "ACC-2005"
+    status = 422
+    zh = "口令至少 10 位，且包含大写、小写、数字、符号中的三类"
+    en = "a password needs 10 characters and three of: upper case, lower case, digits, symbols"
+
+
+class LinkEnded(Refusal):
+    """A page link that is unknown, used up or too old."""
+
+    code = "ACC-2006"
+    status = 410
+    zh = "链接已失效，请从原应用重新打开"
+    en = "this link has ended; open the page again from your app"
+
+
+class ApprovalNotOpen(Refusal):
+    """The proposal does not exist or was decided already."""
+
+    code = "ACC-3001"
+    status = 409
+    zh = "该申请不存在或已处理"
+    en = "no such open proposal"
+
+
+class ApproverIsProposer(Refusal):
+    """Two persons: who proposes does not approve."""
+
+    code = "ACC-3002"
+    status = 403
+    zh = "提出人不得审批自己的申请"
+    en = "who proposes must not approve"

@@ -1,0 +1,80 @@
+"""Idempotency keys of writes: the first answer is kept with the write itself and given again.
+
+The row is inserted first, in the transaction of the write: a second request with the same key waits on the unique
+index until the first one commits, then reads its answer. A refusal rolls back with its row, so a corrected retry is
+free to use the key again. Answers are sealed, because they carry personal data.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from yimatong.access.errors import IdempotencyKeyMissing, IdempotencyKeyReused
+from yimatong.access.models import idempotency
+from yimatong.crypto.gm.sm3 import sm3
+from yimatong.crypto.sealing import Sealer
+from yimatong.kit.db import Connection
+
+_KEY_LENGTH_MAX = 64
+
+
+def require(key: str) -> None:
+    """Refuse a write without a usable key.
+
+    Raises:
+        IdempotencyKeyMissing: empty, too long, or not visible ASCII.
+    """
+    if not 0 < len(key) <= _KEY_LENGTH_MAX or not key.isascii() or not key.isprintable() or " " in key:
+        raise IdempotencyKeyMissing
+
+
+def digest(method: str, target: str, body: bytes) -> bytes:
+    """Return what makes two requests the same: SM3 over method, target and body."""
+    return sm3(f"{method}\n{target}\n".encode() + body)
+
+
+class Slot:
+    """The place of one write's answer."""
+
+    def __init__(self, caller_id: str, key: str, request_digest: bytes, sealer: Sealer) -> None:
+        """Name the place by caller and key."""
+        self._caller_id = caller_id
+        self._key = key
+        self._digest = request_digest
+        self._sealer = sealer
+        self._aad = f"idempotency:{caller_id}:{key}".encode()
+
+    async def take(self, connection: Connection, *, now: datetime) -> tuple[int, bytes] | None:
+        """Return the first answer, or None when this request is the first.
+
+        Raises:
+            IdempotencyKeyReused: the key stands for another request.
+        """
+        taken = await connection.execute(
+            insert(idempotency)
+            .values(caller_id=self._caller_id, key=self._key, request_digest=self._digest, status=0, answer=b"", at=now)
+            .on_conflict_do_nothing()
+        )
+        if taken.rowcount == 1:
+            return None
+        row = (
+            await connection.execute(
+                select(idempotency.c.request_digest, idempotency.c.status, idempotency.c.answer).where(
+                    idempotency.c.caller_id == self._caller_id, idempotency.c.key == self._key
+                )
+            )
+        ).one()
+        if row.request_digest != self._digest:
+            raise IdempotencyKeyReused
+        return row.status, self._sealer.unseal(row.answer, self._aad)
+
+    async def keep(self, connection: Connection, status: int, body: bytes) -> None:
+        """Keep the answer beside the write that it tells of."""
+        await connection.execute(
+            update(idempotency)
+            .where(idempotency.c.caller_id == self._caller_id, idempotency.c.key == self._key)
+            .values(status=status, answer=self._sealer.seal(body, self._aad))
+        )
