@@ -15,18 +15,28 @@ import msgspec
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
 
 from yimatong.access import idempotency, request_auth
 from yimatong.access.caller import Caller
 from yimatong.access.callers import Directory, KnownCaller
-from yimatong.access.errors import FrontNotGenuine, FrontRequired, NotSigned
+from yimatong.access.errors import (
+    CallerNotApproved,
+    CallerUnknown,
+    FrontNotGenuine,
+    FrontRequired,
+    NonceRepeated,
+    NotPermitted,
+    NotSigned,
+    TimestampOutOfWindow,
+)
 from yimatong.crypto.vault import Vault
 from yimatong.kit import audit, clock
 from yimatong.kit.db import Connection, Database
-from yimatong.kit.errors import BodyTooLarge, PlatformError, UnexpectedFailure
+from yimatong.kit.errors import BodyTooLarge, DatabaseUnavailable, InvalidInput, PlatformError, UnexpectedFailure
 from yimatong.kit.ids import new_id
 from yimatong.kit.log import KitLog
-from yimatong.kit.web import PROBLEM_JSON, language_of, problem, translate
+from yimatong.kit.web import PROBLEM_JSON, Problem, language_of, problem, translate
 
 BODY_BYTES_MAX = 64 * 1024
 
@@ -106,6 +116,36 @@ class Call:
 
 
 _NO_STORE = {"cache-control": "no-store"}
+
+
+def documented(view: type[msgspec.Struct], *errors: type[PlatformError], status: int = 201) -> dict[int, ResponseSpec]:
+    """Describe the answers of an operation for the OpenAPI document: its view, and its errors by status and code."""
+    by_status: dict[int, list[type[PlatformError]]] = {}
+    for error in (*errors, *_EVERYWHERE):
+        by_status.setdefault(error.status, []).append(error)
+    answers = {
+        number: ResponseSpec(
+            Problem,
+            generate_examples=False,
+            media_type=PROBLEM_JSON,
+            description="; ".join(f"{error.code} {error.en}" for error in listed),
+        )
+        for number, listed in by_status.items()
+    }
+    return {status: ResponseSpec(view, generate_examples=False, description="done"), **answers}
+
+
+_EVERYWHERE: tuple[type[PlatformError], ...] = (
+    InvalidInput,
+    BodyTooLarge,
+    NotSigned,
+    CallerUnknown,
+    CallerNotApproved,
+    TimestampOutOfWindow,
+    NonceRepeated,
+    NotPermitted,
+    DatabaseUnavailable,
+)
 
 
 def require_permission(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -307,4 +347,4 @@ def _target(scope: ASGIScope) -> str:
     """Return path and query exactly as they came over the wire."""
     raw = scope.get("raw_path") or scope["path"].encode()
     query = scope["query_string"]
-    return (raw + (b"?" + query if query else b"")).decode("latin-1")
+    return bytes(raw + (b"?" + query if query else b"")).decode("latin-1")
