@@ -144,12 +144,10 @@ def make_venv() -> None:
     if step("建立 Python 环境 / creating .venv", command):
         return
     apt = shutil.which("apt-get")
-    if (
-        apt
-        and os.geteuid() == 0
-        and step("安装 python3-venv / apt-get install", [apt, "install", "-y", "python3-venv"])
-    ):
-        if step("建立 Python 环境 / creating .venv", command):
+    may_install = apt and os.geteuid() == 0
+    if may_install and step("安装 python3-venv / apt-get install", [str(apt), "install", "-y", "python3-venv"]):
+        again = step("建立 Python 环境 / creating .venv", command)
+        if again:
             return
     message = (
         f"{sys.executable} 不能建立虚拟环境，请安装 python3-venv；详情见 {LOG}。"

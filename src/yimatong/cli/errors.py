@@ -1,0 +1,93 @@
+"""What the command line refuses, each in one clear sentence."""
+
+from __future__ import annotations
+
+from yimatong.kit.errors import Refusal
+
+
+class PortTaken(Refusal):
+    """Another process listens on a port that is needed."""
+
+    code = "CLI-1001"
+    zh = "端口 {port} 已被{holder_zh}占用，请先停止它，或用 --port-base 换一组端口"
+    en = "port {port} is taken by {holder_en}; stop that, or choose other ports with --port-base"
+
+
+class FolderUnusable(Refusal):
+    """The data folder cannot be written, or the database's user cannot reach it."""
+
+    code = "CLI-1002"
+    zh = "目录 {path} 不可用：{reason_zh}"
+    en = "the folder {path} cannot be used: {reason_en}"
+
+
+class DatabaseUrlInvalid(Refusal):
+    """The given database cannot be used."""
+
+    code = "CLI-1003"
+    zh = "数据库 {where} 不可用：{reason_zh}"
+    en = "the database {where} cannot be used: {reason_en}"
+
+
+class PostgresMissing(Refusal):
+    """No PostgreSQL binaries for this machine."""
+
+    code = "CLI-1004"
+    zh = "找不到 PostgreSQL 15 或更高版本的程序，请安装 PostgreSQL，或用 --database-url 指定数据库"
+    en = "no PostgreSQL 15 or newer was found; install one, or name a server with --database-url"
+
+
+class PostgresFailed(Refusal):
+    """The local PostgreSQL could not be made or started."""
+
+    code = "CLI-1005"
+    zh = "本机 PostgreSQL 无法{action_zh}：{detail}（日志 {log}）"
+    en = "the local PostgreSQL could not be {action_en}: {detail} (log {log})"
+
+
+class AlreadyRunning(Refusal):
+    """Another platform runs on the same data."""
+
+    code = "CLI-1006"
+    zh = "平台已经在运行（数据目录 {path}），请先停止它"
+    en = "a platform is already running on the data in {path}; stop it first"
+
+
+class ProcessFailed(Refusal):
+    """A process of the platform ended or did not become ready."""
+
+    code = "CLI-1007"
+    zh = "进程 {name} 没有启动成功：{detail}（日志 {log}）"
+    en = "the process {name} did not start: {detail} (log {log})"
+
+
+class CheckoutNeeded(Refusal):
+    """A command that works on a source checkout only."""
+
+    code = "CLI-1008"
+    zh = "{command} 只能在源码目录中运行"
+    en = "{command} works in a source checkout only"
+
+
+class UnknownName(Refusal):
+    """No such process, benchmark or drill."""
+
+    code = "CLI-1009"
+    zh = "没有名为 {name} 的{kind_zh}，可用的有：{known}"
+    en = "there is no {kind_en} named {name}; there are: {known}"
+
+
+class PartMissing(Refusal):
+    """A part of the platform that this command needs is not in this version."""
+
+    code = "CLI-1010"
+    zh = "这个版本还没有 {part}"
+    en = "this version has no {part} yet"
+
+
+class DemonstrationOnly(Refusal):
+    """A command that must never touch a production installation."""
+
+    code = "CLI-1011"
+    zh = "{command} 只用于演示环境，当前配置是生产模式"
+    en = "{command} is for demonstrations; the settings say production"
