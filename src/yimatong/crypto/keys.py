@@ -8,9 +8,9 @@
     data key  SM4-ECB(protection key, SM3("YMT-DATA-1" || label)[0:size]), size 16 or 32
     mpi_ref   lower HEX(SM4-ECB(data key "mpi-ref:" || caller_id, mpi))
 
-A certificate number longer than 30 characters, or with a character outside printable ASCII (officer cards: 南字第...号), cannot
-stand in a VUID; its place is taken by the first 30 bytes of SM3(UTF-8 of upper(id_number)). Such a VUID identifies
-like any other, but the certificate cannot be recovered from it.
+A certificate number longer than 30 characters, or with a character outside printable ASCII (officer cards:
+南字第...号), cannot stand in a VUID; its place is taken by the first 30 bytes of SM3(UTF-8 of upper(id_number)).
+Such a VUID identifies like any other, but the certificate cannot be recovered from it.
 
 Versions that are switched off make and verify nothing (``KeyDisabled``), but data keys can still be had from them, so
 that what was sealed opens.

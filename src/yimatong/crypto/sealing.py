@@ -1,8 +1,9 @@
 """Personal data at rest: one SM4-GCM blob a row.
 
 Blob: format ``01`` | data key version 1 byte | nonce 12 | ciphertext | tag 16; 30 bytes more than the plaintext.
-The two leading bytes are authenticated too. ``aad`` ties a blob to its place (table, column, row key), so that it does not open
-in another row. Nonces are random: one key version seals at most 2**32 rows (NIST SP 800-38D 8.3), then rotate.
+The two leading bytes are authenticated too. ``aad`` ties a blob to its place (table, column, row key), so that it
+does not open in another row. Nonces are random: one key version seals at most 2**32 rows (NIST SP 800-38D 8.3),
+then rotate.
 """
 
 from __future__ import annotations
