@@ -116,8 +116,8 @@ def _safe(detail: str) -> str:
     return "".join(char for char in detail if char.isprintable())[:300]
 
 
-def _on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    known = translate(error)
+def log_failure(request: Request[Any, Any, Any], error: Exception, known: PlatformError) -> None:
+    """Write what support needs to the log: the trace of a defect, the cause of a lost database."""
     if isinstance(known, UnexpectedFailure):
         KitLog.REQUEST_FAILED.emit(
             request_id=request_id_of(request),
@@ -126,6 +126,11 @@ def _on_error(request: Request[Any, Any, Any], error: Exception) -> Response[byt
         )
     elif isinstance(known, DatabaseUnavailable):
         KitLog.DATABASE_AWAY.emit(request_id=request_id_of(request), cause=known.audit)
+
+
+def _on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    known = translate(error)
+    log_failure(request, error, known)
     return answer_error(request, known)
 
 
@@ -156,12 +161,13 @@ def build(
     openapi: OpenAPIConfig | None,
     ready_checks: Sequence[Callable[[], Awaitable[None]]],
     body_bytes_max: int = 64 * 1024,
+    exception_handlers: ExceptionHandlersMap = EXCEPTION_HANDLERS,
     **options: Any,
 ) -> Litestar:
-    """Assemble an application with the house's errors, health and limits."""
+    """Assemble an application with the house's errors (as documents, or as the pages show them), health and limits."""
     config = AppConfig(
         route_handlers=[live, ready_route(ready_checks), *routes],
-        exception_handlers=EXCEPTION_HANDLERS,
+        exception_handlers=exception_handlers,
         openapi_config=openapi,
         request_max_body_size=body_bytes_max,
         **options,
