@@ -43,7 +43,7 @@ def normalise(name: str) -> str:
     Raises:
         NameInvalid: the subclass says what is wrong and at which position (counted from 1 after trimming).
     """
-    text = unicodedata.normalize("NFC", name).translate(_FULL_WIDTH_LATIN).translate(_QUOTES)
+    text = unicodedata.normalize("NFC", name.translate(_FULL_WIDTH_LATIN).translate(_QUOTES))
     text = _BLANKS.sub(" ", text).strip(" \t\r\n")
     text = _FULL_STOP.sub(MIDDLE_DOT, _DOTS.sub(MIDDLE_DOT, text))
     text = _AROUND_DOT.sub(MIDDLE_DOT, text)

@@ -12,7 +12,7 @@ from typing import Final
 from yimatong.standards.errors import PhoneInvalid
 
 _SEPARATORS: Final = re.compile(r"[\s\-().]+")
-_CHINA: Final = re.compile(r"(?:\+|00)86(?=\d)", re.ASCII)
+_CHINA: Final = re.compile(r"(?:\+|00)86(?=\d)|86(?=1[3-9]\d{9}$)", re.ASCII)
 _DIGITS: Final = re.compile(r"\d{5,15}", re.ASCII)
 
 
@@ -23,8 +23,8 @@ def normalise(phone: str) -> str:
         PhoneInvalid: something else than 5 to 15 digits remains.
     """
     text = _SEPARATORS.sub("", unicodedata.normalize("NFKC", phone))
-    text = _CHINA.sub("", text, count=1) if _CHINA.match(text) else text
-    text = text.removeprefix("+")
+    country = _CHINA.match(text)
+    text = text[country.end() :] if country else text.removeprefix("+")
     if not _DIGITS.fullmatch(text):
         raise PhoneInvalid
     return text
