@@ -58,7 +58,7 @@ async def enrol(
     webhook_url: str | None = None,
 ) -> None:
     """Enter an approved caller with its shared secret (32 bytes); the secret is sealed at rest."""
-    sealer = await vault.sealer()
+    sealer = await vault.sealer("caller-secrets")
     await connection.execute(
         insert(caller).values(
             caller_id=caller_id,
@@ -113,7 +113,7 @@ async def webhook_of(connection: Connection, vault: Vault, institution_id: str) 
     ).first()
     if row is None:
         return None
-    secret = (await vault.sealer()).unseal(row.secret_sealed, _aad(row.caller_id))
+    secret = (await vault.sealer("caller-secrets")).unseal(row.secret_sealed, _aad(row.caller_id))
     return Webhook(caller_id=row.caller_id, url=row.webhook_url, secret=Secret(secret.hex()))
 
 
@@ -180,7 +180,7 @@ class Directory:
             ),
             state=row.state,
             through_front=bool(row.through_front),
-            secret=(await self._vault.sealer()).unseal(row.secret_sealed, _aad(caller_id)),
+            secret=(await self._vault.sealer("caller-secrets")).unseal(row.secret_sealed, _aad(caller_id)),
         )
         self._known[caller_id] = (time.monotonic(), known)
         return known

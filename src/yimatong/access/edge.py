@@ -88,7 +88,7 @@ class Call:
         """
         idempotency.require(self._key)
         async with self.db.transaction() as connection:
-            sealer = await self.vault.sealer()
+            sealer = await self.vault.sealer("answers")
             slot = idempotency.Slot(self.caller.caller_id, self._key, self._digest, sealer)
             first = await slot.take(connection, now=self.now)
             if first is None:

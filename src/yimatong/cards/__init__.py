@@ -1,1 +1,1 @@
-"""."""
+"""What the person carries: the card account, its codes, the physical card."""

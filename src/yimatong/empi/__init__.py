@@ -1,1 +1,1 @@
-"""."""
+"""Who the person is: the province's person index (跨域主索引)."""

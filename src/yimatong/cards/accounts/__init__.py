@@ -1,0 +1,1 @@
+"""Card accounts: registration, state, who may show their codes."""

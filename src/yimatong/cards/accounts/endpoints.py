@@ -1,0 +1,99 @@
+"""HTTP of card accounts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Response, get, post
+from litestar.params import Parameter
+
+from yimatong.access.edge import Call, documented
+from yimatong.cards.accounts import queries, service
+from yimatong.cards.accounts.real_name import RealNameCheck
+from yimatong.cards.accounts.schemas import AccountState, AccountView, PageLink, Registration, StateChange
+from yimatong.cards.errors import (
+    AccountCancelled,
+    AccountFrozen,
+    AccountNotFound,
+    RealNameMethodNotAllowed,
+    RealNameMismatch,
+    RealNameTooWeak,
+    RegistrationRaced,
+)
+from yimatong.empi.errors import (
+    BirthDateDisagrees,
+    BirthDateImpossible,
+    CertificateNumberInvalid,
+    CertificateTypeUnknown,
+    PersonDisagrees,
+    SexDisagrees,
+)
+from yimatong.kit.errors import PartyOutcomeUnknown, PartyUnreachable
+
+VuidInPath = Annotated[str, Parameter(pattern="^[0-9A-F]{64}$")]
+
+
+@post(
+    "/api/v1/accounts",
+    permission="accounts:register",
+    reads="personal",
+    responses=documented(
+        AccountView,
+        PersonDisagrees,
+        BirthDateDisagrees,
+        SexDisagrees,
+        BirthDateImpossible,
+        CertificateTypeUnknown,
+        CertificateNumberInvalid,
+        RealNameMismatch,
+        RealNameTooWeak,
+        RealNameMethodNotAllowed,
+        RegistrationRaced,
+        AccountFrozen,
+        PartyUnreachable,
+        PartyOutcomeUnknown,
+    ),
+)
+async def register_account(data: Registration, call: Call, real_name: RealNameCheck) -> Response[bytes]:
+    """Register a resident; the same resident again gets the same account."""
+    prepared = await service.prepare(call.db, call.vault, data, caller=call.caller, check=real_name, now=call.now)
+    return await call.write(lambda tx: service.register(tx, call.vault, prepared, caller=call.caller, now=call.now))
+
+
+@get(
+    "/api/v1/accounts/{vuid:str}",
+    permission="accounts:read",
+    reads="personal",
+    responses=documented(AccountView, AccountNotFound, status=200),
+)
+async def read_account(vuid: VuidInPath, call: Call) -> AccountView:
+    """Read an account that the caller holds."""
+    return await call.read(lambda tx: queries.view(tx, call.vault, vuid, scope=call.caller.scope))
+
+
+@post(
+    "/api/v1/accounts/{vuid:str}/state",
+    permission="accounts:change",
+    status_code=200,
+    responses=documented(AccountState, AccountNotFound, AccountCancelled, status=200),
+)
+async def change_state(vuid: VuidInPath, data: StateChange, call: Call) -> Response[bytes]:
+    """Freeze, release or cancel an account; frozen and cancelled cards' codes die at once."""
+    return await call.write(
+        lambda tx: service.change_state(tx, vuid, data.state, caller=call.caller, now=call.now), status=200
+    )
+
+
+@post(
+    "/api/v1/accounts/{vuid:str}/page-links",
+    permission="pages:link",
+    responses=documented(PageLink, AccountNotFound, AccountFrozen, AccountCancelled),
+)
+async def make_page_link(vuid: VuidInPath, call: Call, web_url: str) -> Response[bytes]:
+    """Make a one-time link to the resident's own card page."""
+    return await call.write(
+        lambda tx: service.make_page_link(tx, vuid, caller=call.caller, web_url=web_url, now=call.now)
+    )
+
+
+ROUTES = [register_account, read_account, change_state, make_page_link]

@@ -1,0 +1,70 @@
+"""Wire shapes of card accounts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from yimatong.empi.persons.schemas import Demographics
+from yimatong.kit.masking import IdNumber, PersonName, Phone
+
+RealNameMethod = Literal["certificate_read", "police_online", "bank_online", "stated"]
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """实名制信息 with which a resident applies for a card."""
+
+    resident: Demographics
+    real_name: Annotated[RealNameMethod, Meta(description="实名制标识: how the identity is proven")]
+
+
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    """A card account as its app or institution sees it."""
+
+    vuid: str
+    state: str
+    name: str
+    id_type: str
+    id_number: str
+    phone: str
+    mpi_ref: str
+    static_code: str
+    real_name_level: int
+    opened_at: datetime
+
+
+class StateChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A change of an account's state."""
+
+    state: Literal["active", "frozen", "cancelled"]
+
+
+class AccountState(msgspec.Struct, frozen=True, kw_only=True):
+    """The state after a change."""
+
+    vuid: str
+    state: str
+    changed_at: datetime
+
+
+class PageLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A link that opens the resident's card page once, within ``expires_in_s`` seconds."""
+
+    url: str
+    expires_in_s: int
+
+
+class CardView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the resident's own page shows. Name, number and phone mask themselves."""
+
+    vuid: str
+    state: str
+    name: PersonName
+    id_type: str
+    id_number: IdNumber
+    phone: Phone
+    static_allowed: bool
+    opened_at: datetime

@@ -1,0 +1,1 @@
+"""Codes: issued, drawn, verified, consumed, burnt, revoked."""

@@ -1,0 +1,107 @@
+"""HTTP of codes: issue, verify, revoke, records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, post
+
+from yimatong.access import idempotency
+from yimatong.access.edge import Call, documented
+from yimatong.cards.codes import service
+from yimatong.cards.codes.schemas import CodeToVerify, IssuedCode, NewCode, RevokeCodes, Revoked, VerifiedCode
+from yimatong.cards.codes.verification import Item
+from yimatong.cards.errors import (
+    AccountCancelled,
+    AccountFrozen,
+    AccountNotFound,
+    CodeBurnt,
+    CodeExpired,
+    CodeNotGenuine,
+    CodeRevoked,
+    CodeUnreadable,
+    CodeUsed,
+    CodeWrongPurpose,
+    StaticCodeSwitchedOff,
+)
+from yimatong.kit.db import Batch
+
+VERIFY_PATH = "/api/v1/codes/verify"
+
+
+@post(
+    "/api/v1/codes",
+    permission="codes:issue",
+    responses=documented(IssuedCode, AccountNotFound, AccountFrozen, AccountCancelled, StaticCodeSwitchedOff),
+)
+async def issue_code(data: NewCode, call: Call) -> Response[bytes]:
+    """Issue a static or dynamic code of an account that the caller holds."""
+    return await call.write(
+        lambda tx: service.issue(
+            tx,
+            call.vault,
+            data,
+            scope=call.caller.scope,
+            issuer_id=call.caller.caller_id,
+            request_id=call.request_id,
+            now=call.now,
+        )
+    )
+
+
+@post(
+    VERIFY_PATH,
+    permission="codes:verify",
+    reads="personal",
+    status_code=200,
+    responses=documented(
+        VerifiedCode,
+        CodeUnreadable,
+        CodeNotGenuine,
+        CodeExpired,
+        CodeUsed,
+        CodeBurnt,
+        CodeRevoked,
+        CodeWrongPurpose,
+        StaticCodeSwitchedOff,
+        status=200,
+    ),
+)
+async def verify_code(
+    data: CodeToVerify, request: Request[Any, Any, Any], verifications: Batch[Item, VerifiedCode]
+) -> Response[bytes]:
+    """Verify a code for a purpose and use it up; the record of the use is durable before the answer leaves."""
+    body = await verify(request.scope["state"], data, verifications)
+    return Response(body, status_code=200, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+async def verify(state: dict[str, Any], data: CodeToVerify, verifications: Batch[Item, VerifiedCode]) -> bytes:
+    """Verify for the caller that the edge left in ``state``; shared with the lean route of the core."""
+    idempotency.require(state["idempotency_key"])
+    item = Item(
+        caller=state["caller"],
+        nonce=state["nonce"],
+        idempotency_key=state["idempotency_key"],
+        request_id=state["request_id"],
+        wanted=data,
+        now=state["now"],
+    )
+    return _encoder.encode(await verifications.submit(item))
+
+
+_encoder = msgspec.json.Encoder()
+
+
+@post(
+    "/api/v1/codes/revoke",
+    permission="codes:revoke",
+    status_code=200,
+    responses=documented(Revoked, AccountNotFound, status=200),
+)
+async def revoke_codes(data: RevokeCodes, call: Call) -> Response[bytes]:
+    """Revoke every code of an account that was issued so far."""
+    return await call.write(lambda tx: service.revoke(tx, data.vuid, caller=call.caller, now=call.now), status=200)
+
+
+ROUTES = [issue_code, verify_code, revoke_codes]

@@ -1,0 +1,1 @@
+"""Persons: found by certificate, created, read."""

@@ -1,0 +1,99 @@
+"""Every SELECT on persons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row, func, select
+
+from yimatong.crypto.sealing import Sealer
+from yimatong.empi.errors import PersonNotFound
+from yimatong.empi.models import certificate, contribution, person
+from yimatong.empi.persons.schemas import PersonRecord, SealedFacts
+from yimatong.kit.db import Connection, RawConnection
+from yimatong.kit.masking import Address, IdNumber, PersonName, Phone
+
+_facts = msgspec.json.Decoder(SealedFacts)
+
+
+def aad(mpi: UUID) -> bytes:
+    """Bind a sealed blob to its person, so that blobs cannot be moved between rows."""
+    return b"empi_person:" + mpi.bytes
+
+
+def unsealed(sealer: Sealer, mpi: UUID, sealed: bytes, *, sex: str, birth_date: date, state: str) -> PersonRecord:
+    """Open a row's blob.
+
+    Raises:
+        SealBroken: the row was edited.
+    """
+    facts = _facts.decode(sealer.unseal(sealed, aad(mpi)))
+    return PersonRecord(
+        mpi=mpi,
+        name=PersonName(facts.name),
+        sex=sex,
+        birth_date=birth_date,
+        id_type=facts.id_type,
+        id_number=IdNumber(facts.id_number),
+        phone=Phone(facts.phone),
+        address=Address(facts.address),
+        state=state,
+    )
+
+
+async def mpi_of_certificate(connection: Connection, *, id_type: str, id_blind: bytes) -> UUID | None:
+    """Return the person that a certificate is claimed for, or None."""
+    row = await connection.execute(
+        select(certificate.c.mpi).where(certificate.c.id_type == id_type, certificate.c.id_blind == id_blind)
+    )
+    return row.scalar_one_or_none()
+
+
+async def current(connection: Connection, mpi: UUID) -> Row[Any]:
+    """Return the row of a person, following the pointer of a merged one.
+
+    Raises:
+        PersonNotFound: no such person.
+    """
+    row = (await connection.execute(select(person).where(person.c.mpi == mpi))).first()
+    if row is None:
+        raise PersonNotFound
+    return row if row.current_mpi is None else await current(connection, row.current_mpi)
+
+
+async def read(connection: Connection, sealer: Sealer, mpi: UUID) -> PersonRecord:
+    """Return a person, unsealed.
+
+    Raises:
+        PersonNotFound: no such person. SealBroken: the row was edited.
+    """
+    row = await current(connection, mpi)
+    return unsealed(sealer, row.mpi, row.sealed, sex=row.sex, birth_date=row.birth_date, state=row.state)
+
+
+async def strongest_proof(connection: Connection, mpi: UUID) -> int:
+    """Return the highest real-name level that any provider has shown for a person; 0 when none."""
+    row = await connection.execute(
+        select(func.coalesce(func.max(contribution.c.real_name_level), 0)).where(contribution.c.mpi == mpi)
+    )
+    return int(row.scalar_one())
+
+
+async def read_many(connection: RawConnection, sealer: Sealer, mpis: Iterable[UUID]) -> dict[UUID, PersonRecord]:
+    """Return many persons in one round trip, on the coalesced path; a retired one answers as its current person."""
+    cursor = await connection.execute(_MANY, (list(mpis),), prepare=True)
+    rows: Sequence[tuple[Any, ...]] = await cursor.fetchall()
+    return {
+        asked: unsealed(sealer, mpi, sealed, sex=sex, birth_date=birth_date, state=state)
+        for asked, mpi, sealed, sex, birth_date, state in rows
+    }
+
+
+_MANY = """
+    SELECT p.mpi, q.mpi, q.sealed, q.sex, q.birth_date, q.state
+    FROM empi_person p JOIN empi_person q ON q.mpi = coalesce(p.current_mpi, p.mpi) WHERE p.mpi = ANY(%s)
+"""

@@ -1,0 +1,56 @@
+"""What a provider says of a person, and what the index answers."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from yimatong.kit.masking import Address, IdNumber, PersonName, Phone
+
+
+class Demographics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """特征值 (number, type, name, sex) and what goes with them."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=50, examples=["张三丰"])]
+    sex: Annotated[str, Meta(pattern="^[0129]$", description="GB/T 2261.1", examples=["1"])]
+    birth_date: Annotated[date, Meta(examples=[date(1949, 12, 31)])]
+    id_type: Annotated[str, Meta(pattern="^[0-9]{2}$", description="WS 364.3 CV02.01.101", examples=["01"])]
+    id_number: Annotated[str, Meta(min_length=4, max_length=40, examples=["11010519491231002X"])]
+    phone: Annotated[str, Meta(pattern=r"^\+?[0-9-]{7,20}$", examples=["13800138000"])]
+    address: Annotated[str, Meta(max_length=200)] = ""
+
+
+class RealNameMark(msgspec.Struct, frozen=True, kw_only=True):
+    """实名制标识: how it was proven who the resident is. Level 3 certificate read, 2 outside check, 1 stated."""
+
+    method: str
+    level: int
+    at: datetime
+
+
+class PersonRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A person, unsealed. The texts mask themselves in logs and pages."""
+
+    mpi: UUID
+    name: PersonName
+    sex: str
+    birth_date: date
+    id_type: str
+    id_number: IdNumber
+    phone: Phone
+    address: Address
+    state: str
+
+
+class SealedFacts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What one sealed blob holds, in this order."""
+
+    name: str
+    id_type: str
+    id_number: str
+    phone: str
+    address: str
