@@ -11,13 +11,13 @@ from importlib import import_module, resources
 from pathlib import Path
 
 import psycopg
-import yimatong
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import NullPool
 
+import yimatong
 from yimatong.cli.errors import CheckoutNeeded
 from yimatong.cli.postgres import LocalPostgres, temporary_home
 from yimatong.kit.db import metadata
@@ -119,4 +119,3 @@ def _with_jobs(text: str) -> str:
     )
     text = re.sub(r"(?=^import sqlalchemy)", "from pathlib import Path\n\n", text, count=1, flags=re.MULTILINE)
     return text.replace(opening, opening + jobs, 1)
-

@@ -110,7 +110,7 @@ class LocalPostgres:
             PostgresMissing: no binaries.
             PostgresFailed: ``initdb`` failed.
         """
-        self._prepare_folders()
+        self.prepare()
         if (self.data / "PG_VERSION").exists():
             return
         if self.data.exists():
@@ -182,7 +182,12 @@ class LocalPostgres:
         wanted = int(version.read_text().split(".")[0]) if version.exists() else 0
         return binaries.find(wanted=wanted, user=self._user)
 
-    def _prepare_folders(self) -> None:
+    def prepare(self) -> None:
+        """Make the folders and see that the database's user can reach them.
+
+        Raises:
+            FolderUnusable: they cannot be written or reached.
+        """
         self._user = binaries.database_user()
         mode = 0o711 if self._user else 0o700
         try:

@@ -58,6 +58,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return self.mode == "production"
 
 
+def _path(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError
+
+
 def load(path: Path | None = None) -> Settings:
     """Read the settings file.
 
@@ -68,6 +74,6 @@ def load(path: Path | None = None) -> Settings:
     if not source.is_file():
         raise SettingsInvalid(detail=f"{source} 不存在 (no such file; name it in YMT_SETTINGS)")
     try:
-        return msgspec.toml.decode(source.read_bytes(), type=Settings)
+        return msgspec.toml.decode(source.read_bytes(), type=Settings, dec_hook=_path)
     except msgspec.DecodeError as error:
         raise SettingsInvalid(detail=f"{source}: {error}") from error

@@ -1,0 +1,105 @@
+"""The settings files of an installation made by ``ymt up``: written once, secrets kept, addresses renewed.
+
+``settings.toml`` serves every process; a front reads ``settings.<front>.toml``, the same with its own id and key, as
+a front on a machine of its own would hold them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from yimatong.cli.ports import addresses
+from yimatong.kit.settings import Addresses, Settings, SettingsInvalid
+
+FRONTS = {"institution-front": "front-institution", "internet-front": "front-internet"}
+"""Process -> caller id of the front."""
+
+_RENEWED = {"data", "database_url", "keystore", "addresses"}
+"""Decided by where and how ``ymt up`` is called, not by the file."""
+
+_SANDBOX = Addresses().sandbox
+
+
+def settings_path(data: Path, process: str = "") -> Path:
+    """Return the file that a process reads."""
+    return data / (f"settings.{process}.toml" if process in FRONTS else "settings.toml")
+
+
+def write(data: Path, *, database_url: str, port_base: int) -> None:
+    """Write all settings files (mode 0600), keeping what is in them but for places and addresses.
+
+    Raises:
+        SettingsInvalid: a file that is there cannot be read.
+    """
+    known = addresses(port_base)
+    shared = {
+        **_generated(),
+        **_sandbox_urls(known),
+        **_kept(settings_path(data), known),
+        "data": str(data),
+        "database_url": database_url,
+        "keystore": str(data / "keystore.json"),
+        "addresses": {name: getattr(known, name) for name in known.__struct_fields__},
+    }
+    shared.setdefault("mode", "demonstration")
+    _write(settings_path(data), shared)
+    for process, front_id in FRONTS.items():
+        path = settings_path(data, process)
+        secret = _kept(path, known).get("front_secret") or secrets.token_hex(32)
+        _write(path, {**shared, "front_id": front_id, "front_secret": secret})
+
+
+def _generated() -> dict[str, object]:
+    """Draw every required setting that is a text: they are the secrets."""
+    fields = msgspec.structs.fields(Settings)
+    return {field.name: secrets.token_hex(32) for field in fields if field.required and field.type is str}
+
+
+def _sandbox_urls(known: Addresses) -> dict[str, object]:
+    """Move the outside parties' addresses that stand on the sandbox by default to where it is."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Settings)}
+    return {
+        name: known.sandbox + value.removeprefix(_SANDBOX)
+        for name, value in defaults.items()
+        if isinstance(value, str) and value.startswith(_SANDBOX)
+    }
+
+
+def _kept(path: Path, known: Addresses) -> dict[str, object]:
+    if not path.exists():
+        return {}
+    try:
+        found = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(detail=f"{path}: {error}") from error
+    old = found.get("addresses", {}).get("sandbox")
+    kept = {name: value for name, value in found.items() if name not in _RENEWED}
+    for name, value in kept.items():
+        if old and isinstance(value, str) and value.startswith(old):
+            kept[name] = known.sandbox + value.removeprefix(old)
+    return kept
+
+
+def _write(path: Path, values: Mapping[str, object]) -> None:
+    lines = [f"{name} = {_toml(value)}" for name, value in values.items() if not isinstance(value, dict)]
+    for name, table in values.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write("# ymt up 写入：密钥保留，地址每次更新 / written by ymt up: secrets stay, addresses are renewed\n")
+        file.write("\n".join(lines) + "\n")
+    draft.replace(path)
+
+
+def _toml(value: object) -> str:
+    """Write a scalar; JSON's texts, numbers, booleans and flat lists are TOML's too."""
+    return json.dumps(value, ensure_ascii=False)

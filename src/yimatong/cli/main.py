@@ -1,0 +1,163 @@
+"""The command ``ymt``. Commands import what they need when they run, so that ``ymt --help`` is quick."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from yimatong.kit.errors import PlatformError
+
+app = typer.Typer(
+    name="ymt",
+    help="一码通：电子健康卡平台 / yimatong: the electronic health card platform.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+keys_app = typer.Typer(help="密码机中的密钥 / keys in the crypto device.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
+DataFolder = Annotated[
+    Path | None, typer.Option("--data", help="数据目录 / data folder (default: beside the checkout)", envvar="YMT_DATA")
+]
+ScriptArguments = Annotated[list[str] | None, typer.Argument(help="传给脚本的参数 / handed to the script")]
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command()
+def up(
+    data: DataFolder = None,
+    port_base: Annotated[int, typer.Option(help="网页端口，其余依次加 10 / port of the pages; others follow")] = 8400,
+    database_url: Annotated[
+        str | None, typer.Option(help="使用已有的 PostgreSQL / an existing server", envvar="YMT_DATABASE_URL")
+    ] = None,
+) -> None:
+    """启动整个平台，Ctrl-C 停止 / Start the whole platform; Ctrl-C stops it."""
+    from yimatong.cli.up import up as run_platform  # noqa: PLC0415
+
+    run_platform(data, port_base=port_base, database_url=database_url)
+
+
+@app.command()
+def serve(process: str, port: Annotated[int | None, typer.Option(help="端口 / port")] = None) -> None:
+    """运行一个进程，配置由 YMT_SETTINGS 指定 / Run one process with the settings named by YMT_SETTINGS."""
+    from yimatong.cli.serve import serve as run_process  # noqa: PLC0415
+
+    run_process(process, port=port)
+
+
+@app.command()
+def migrate(
+    *,
+    rebaseline: Annotated[bool, typer.Option(help="重建基线（开发用）/ remake the baseline (development)")] = False,
+) -> None:
+    """把数据库升级到最新结构 / Bring the database to the newest schema."""
+    from yimatong.cli import migrate as migrations  # noqa: PLC0415
+    from yimatong.kit import settings  # noqa: PLC0415
+
+    if rebaseline:
+        typer.echo(str(migrations.rebaseline()))
+        return
+    migrations.upgrade(settings.load().database_url)
+    typer.echo("数据库结构已是最新 / the schema is the newest")
+
+
+@keys_app.command("demo")
+def keys_demo() -> None:
+    """在软密码机中生成演示密钥 / Make demonstration keys in the soft crypto device."""
+    from yimatong.cli.errors import DemonstrationOnly  # noqa: PLC0415
+    from yimatong.cli.platform import make_keys  # noqa: PLC0415
+    from yimatong.kit import settings  # noqa: PLC0415
+
+    current = settings.load()
+    if current.production:
+        raise DemonstrationOnly(command="ymt keys demo")
+    made = make_keys(current)
+    typer.echo("已生成演示密钥 / keys made" if made else "密钥已经存在，未改动 / keys exist and were left alone")
+
+
+@app.command()
+def seed() -> None:
+    """装入演示数据 / Load the demonstration data."""
+    from yimatong.cli.errors import DemonstrationOnly  # noqa: PLC0415
+    from yimatong.cli.platform import load_demonstration  # noqa: PLC0415
+    from yimatong.kit import settings  # noqa: PLC0415
+
+    current = settings.load()
+    if current.production:
+        raise DemonstrationOnly(command="ymt seed")
+    load_demonstration(current)
+    typer.echo("演示数据已装入 / demonstration data loaded")
+
+
+@app.command()
+def status(data: DataFolder = None) -> None:
+    """显示各进程是否就绪 / Show which processes run and are ready."""
+    from yimatong.cli.up import show_status  # noqa: PLC0415
+
+    if not show_status(data):
+        raise typer.Exit(1)
+
+
+@app.command(context_settings=PASS_ON)
+def bench(name: str, arguments: ScriptArguments = None) -> None:
+    """运行一个性能基准（需要源码目录）/ Run a benchmark (needs a checkout)."""
+    _run_script("bench", name, arguments or [])
+
+
+@app.command(context_settings=PASS_ON)
+def drill(name: str, arguments: ScriptArguments = None) -> None:
+    """运行一个故障演练（需要源码目录）/ Run a fault drill (needs a checkout)."""
+    _run_script("drills", name, arguments or [])
+
+
+def _run_script(folder: str, name: str, arguments: list[str]) -> None:
+    from yimatong.cli.scripts import run_script  # noqa: PLC0415
+
+    raise typer.Exit(run_script(folder, name, arguments))
+
+
+def _add_commands(module_name: str) -> None:
+    """Add the commands of a module that registers its own: it has ``register(app)``."""
+    name = f"yimatong.cli.{module_name}"
+    if importlib.util.find_spec(name) is not None:
+        importlib.import_module(name).register(app)
+
+
+def say_error(error: BaseException) -> None:
+    """Write one sentence, Chinese first, to standard error."""
+    if isinstance(error, PlatformError):
+        text = f"{error.text('zh')}。 / {error.text('en')}."
+    elif isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename else ""
+        text = f"{name}{error.strerror or error}。"
+    else:
+        text = str(error)
+    sys.stderr.write(f"错误：{text}\n")
+
+
+def run() -> None:
+    """Entry point: anticipated errors are one sentence and exit status 1, Ctrl-C is 130; a defect keeps its trace."""
+    os.environ.setdefault("PYTHONUTF8", "1")
+    if sys.argv[1:2] != ["serve"]:
+        for module_name in ("reconcile", "demo"):
+            _add_commands(module_name)
+    try:
+        app(prog_name="ymt")
+    except (PlatformError, OSError) as error:
+        say_error(error)
+        sys.exit(1)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.stderr.write("\n已中断。 / interrupted.\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,177 @@
+"""Start the processes of a platform, wait until each is ready, look after them, stop them in reverse order."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from yimatong.cli import children
+from yimatong.cli.errors import ProcessFailed, UnknownName
+from yimatong.cli.ports import HOST
+
+READY_S = 90.0
+_STEADY_S = 60.0
+_PAUSE_MAX_S = 30.0
+
+
+class Process(NamedTuple):
+    """What to run, and the port whose ``/health/ready`` tells that it is ready."""
+
+    name: str
+    command: Sequence[str]
+    port: int
+    environment: Mapping[str, str] = {}
+
+
+def serving(name: str, *, port: int, settings: Path) -> Process:
+    """Return the specification of a process of the platform."""
+    command = [sys.executable, "-m", "yimatong.cli.main", "serve", name, "--port", str(port)]
+    return Process(name, command, port, {"YMT_SETTINGS": str(settings), "PYTHONUNBUFFERED": "1"})
+
+
+class _Running:
+    """A started process, with its history of crashes."""
+
+    def __init__(self, process: Process, child: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.child = child
+        self.started = time.monotonic()
+        self.crashes = 0
+        self.again_at = 0.0
+
+
+class Supervisor:
+    """The children of one platform. Every method blocks and may be called from any thread, one at a time."""
+
+    def __init__(self, data: Path, *, say: Callable[[str], None] = lambda _text: None) -> None:
+        """Keep logs in ``data/logs`` and the register in ``data``; ``say`` hears of crashes and restarts."""
+        self._data = data
+        self._say = say
+        self._running: dict[str, _Running] = {}
+        self.register = children.Register(data / "processes.json")
+
+    def log(self, name: str) -> Path:
+        """Return the log file of a process."""
+        return self._data / "logs" / f"{name}.log"
+
+    def pid(self, name: str) -> int:
+        """Return the number of a started process."""
+        return self._of(name).child.pid
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the started processes, in order."""
+        return list(self._running)
+
+    def start(self, processes: Sequence[Process], *, ready_s: float = READY_S) -> None:
+        """Start all of them at once, then wait for each.
+
+        Raises:
+            ProcessFailed: one ended or is not ready in time; all that were started are stopped again.
+        """
+        (self._data / "logs").mkdir(exist_ok=True)
+        try:
+            for process in processes:
+                self._running[process.name] = _Running(process, self._spawn(process))
+            for process in processes:
+                self.wait_ready(process.name, within_s=ready_s)
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait_ready(self, name: str, *, within_s: float = READY_S) -> None:
+        """Wait until a process answers on ``/health/ready``.
+
+        Raises:
+            ProcessFailed: it ended, or the time is over.
+        """
+        running = self._of(name)
+        deadline = time.monotonic() + within_s
+        while not ready(running.process.port):
+            ended = running.child.poll() is not None
+            if ended or time.monotonic() > deadline:
+                raise ProcessFailed(name=name, detail=last_line(self.log(name)), log=self.log(name))
+            time.sleep(0.05)
+
+    def kill(self, name: str) -> None:
+        """End a process with SIGKILL, as a fault drill does; ``restart`` brings it back."""
+        running = self._of(name)
+        running.child.kill()
+        running.child.wait()
+
+    def restart(self, name: str) -> None:
+        """Stop a process when it still runs, start it again and wait until it is ready."""
+        running = self._of(name)
+        self._end(running)
+        running.child = self._spawn(running.process)
+        running.started = time.monotonic()
+        self.wait_ready(name)
+
+    def stop(self) -> None:
+        """Stop everything in reverse order of the start."""
+        for running in reversed(self._running.values()):
+            if running.child.poll() is None:
+                running.child.send_signal(signal.SIGTERM)
+        for name, running in reversed(list(self._running.items())):
+            self._end(running)
+            self.register.remove(name)
+        self._running.clear()
+
+    def look(self) -> None:
+        """Restart what crashed, waiting longer after each crash; called again and again by ``ymt up``."""
+        now = time.monotonic()
+        for name, running in self._running.items():
+            status = running.child.poll()
+            if status is None:
+                continue
+            if not running.again_at:
+                running.crashes = 0 if now - running.started > _STEADY_S else running.crashes + 1
+                pause_s = min(2.0**running.crashes, _PAUSE_MAX_S) / 2
+                running.again_at = now + pause_s
+                self._say(
+                    f"进程 {name} 意外退出（{status}），{pause_s:.0f} 秒后重启；日志 {self.log(name)}"
+                    f" / {name} ended unexpectedly ({status}), restarted in {pause_s:.0f} s"
+                )
+            elif now >= running.again_at:
+                running.again_at = 0.0
+                running.child = self._spawn(running.process)
+                running.started = now
+
+    def _of(self, name: str) -> _Running:
+        if name not in self._running:
+            raise UnknownName(name=name, kind_zh="进程", kind_en="process", known=", ".join(self._running))
+        return self._running[name]
+
+    def _spawn(self, process: Process) -> subprocess.Popen[bytes]:
+        with self.log(process.name).open("ab") as log:
+            child = children.spawn(process.command, log=log, environment=process.environment)
+        self.register.add(process.name, child.pid)
+        return child
+
+    def _end(self, running: _Running) -> None:
+        children.end(running.child, soft=signal.SIGTERM, hard=signal.SIGKILL, grace_s=10.0)
+
+
+def ready(port: int) -> bool:
+    """Ask a process of this machine whether it is ready."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def last_line(log: Path) -> str:
+    """Return the last line that a process wrote."""
+    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+    written = [line.strip() for line in lines if line.strip()]
+    return written[-1][:300] if written else "?"
