@@ -9,7 +9,7 @@ from sqlalchemy import Row, func, select
 
 from yimatong.access.caller import Scope
 from yimatong.cards.accounts.schemas import AccountView, CardView
-from yimatong.cards.codes.codec import static_text
+from yimatong.cards.codec import static_text
 from yimatong.cards.errors import AccountNotFound
 from yimatong.cards.models import account, holder
 from yimatong.crypto.vault import Vault

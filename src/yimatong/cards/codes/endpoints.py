@@ -10,8 +10,8 @@ from litestar import Request, Response, post
 from yimatong.access import idempotency
 from yimatong.access.edge import Call, documented
 from yimatong.cards.codes import service
+from yimatong.cards.codes.item import Item
 from yimatong.cards.codes.schemas import CodeToVerify, IssuedCode, NewCode, RevokeCodes, Revoked, VerifiedCode
-from yimatong.cards.codes.verification import Item
 from yimatong.cards.errors import (
     AccountCancelled,
     AccountFrozen,

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from yimatong.cards.codes.codec import (
+from yimatong.cards.codec import (
     SERVES,
     STATIC_SERVES,
     CodeKind,

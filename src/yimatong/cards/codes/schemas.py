@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from yimatong.cards.codes.codec import TTL_S_MAX, CodeKind, Purpose
+from yimatong.cards.codec import TTL_S_MAX, CodeKind, Purpose
 
 Vuid = Annotated[str, Meta(pattern="^[0-9A-F]{64}$", description="electronic health card id, 64 upper-case hex")]
 

@@ -11,7 +11,7 @@ from sqlalchemy import insert, update
 from yimatong.access.caller import Caller, Scope
 from yimatong.cards.accounts import queries as accounts
 from yimatong.cards.codes import symbols
-from yimatong.cards.codes.codec import (
+from yimatong.cards.codec import (
     NONCE_BYTES,
     TTL_UNIT_S,
     CodeClass,

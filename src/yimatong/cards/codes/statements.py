@@ -7,16 +7,14 @@ connection. Statements that do not need each other's answers travel together in 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from yimatong.cards.codes.item import Item
 from yimatong.cards.codes.judgement import FAILURES_MAX, SKEW_S, EarlierUse, KnownAccount
 from yimatong.cards.errors import CodeBurnt, CodeUsed
 from yimatong.kit.db import RawConnection
-
-if TYPE_CHECKING:
-    from yimatong.cards.codes.verification import Item
 
 _NONCES = """
     INSERT INTO access_request_nonce (caller_id, nonce, at)
@@ -51,7 +49,8 @@ _FAIL = """
 """
 _RECORD = """
     WITH i AS (SELECT * FROM json_to_recordset(%s) AS x (vuid text, record_id text, at timestamptz, code_kind text,
-        purpose text, result text, caller_id text, institution_id text, front_id text, request_id text, repeats boolean)),
+        purpose text, result text, caller_id text, institution_id text, front_id text, request_id text,
+        repeats boolean)),
     r AS (INSERT INTO cards_code_record (vuid, record_id, at, event, code_kind, purpose, result, caller_id,
             institution_id, front_id, request_id)
         SELECT vuid, record_id, at, 'verified', code_kind, purpose, result, caller_id, institution_id, front_id,

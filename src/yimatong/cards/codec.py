@@ -2,8 +2,8 @@ r"""The text of a code and the sealed VALID field, byte by byte (docs/spec/codes
 
 ``VUID:1`` static; ``VUID:0:VALID`` dynamic; ``VUID:0:VALID:TOKEN`` two-in-one (``P.``) or offline (``S.``).
 VALID = SM4-ECB(K_vuid, version 1 | class 1 | issued_at 4 | ttl 1 | nonce 5 | zero 4): one block under a key that
-belongs to this VUID alone, so a VALID pasted onto another VUID decrypts to rubbish, and 40 fixed bits (version and zeros) and
-the window make a guess hopeless.
+belongs to this VUID alone, so a VALID pasted onto another VUID decrypts to rubbish, and 40 fixed bits (version and
+zeros) and the window make a guess hopeless.
 """
 
 from __future__ import annotations
