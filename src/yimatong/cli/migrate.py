@@ -7,6 +7,8 @@ configuration's attributes.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from importlib import import_module, resources
 from pathlib import Path
 
@@ -98,6 +100,7 @@ def jobs_schema() -> str:
 def rebaseline() -> Path:
     """Replace all revisions by one that is made from the models, compared with an empty temporary database."""
     versions = folder() / "versions"
+    versions.mkdir(exist_ok=True)
     for path in versions.glob("*"):
         if path.is_file():
             path.unlink()
@@ -108,6 +111,10 @@ def rebaseline() -> Path:
         )
     made = versions / f"{BASELINE}_baseline.py"
     made.write_text(_with_jobs(made.read_text()))
+    for arguments in (["check", "--quiet", "--fix"], ["format", "--quiet"]):
+        subprocess.run(
+            [sys.executable, "-m", "ruff", *arguments, str(made)], cwd=CHECKOUT, check=False, capture_output=True
+        )
     return made
 
 
