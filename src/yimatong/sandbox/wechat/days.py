@@ -1,0 +1,89 @@
+"""Closing a business day: bills are written once, kept as files, and served until the day is closed again."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+
+import msgspec
+
+from yimatong.sandbox.wechat import bill
+from yimatong.sandbox.wechat.rows import ClosedDay, Merchant, WireError
+from yimatong.sandbox.wechat.state import WeChat
+
+
+async def close_day(
+    wechat: WeChat, day: date, *, seed: int, kinds: Sequence[str], count: int, mchid: str = ""
+) -> tuple[ClosedDay, dict[str, int]]:
+    """Write the bills of ``day`` with ``count`` planted differences of each kind; again replaces them.
+
+    Returns the closed day and, by kind, how many differences found no row to stand on.
+
+    Raises:
+        WireError: ``PARAM_ERROR`` for an unknown kind.
+    """
+    unknown = [kind for kind in kinds if kind not in bill.KINDS]
+    if unknown:
+        raise WireError(400, "PARAM_ERROR", f"unknown kinds {unknown}; known are {list(bill.KINDS)}")
+    merchants = [merchant for merchant in wechat.merchants if mchid in ("", merchant.mchid)]
+    names = {merchant.mchid for merchant in merchants}
+    rows = [row for row in bill.rows_of(day, wechat.orders, wechat.refunds) if row.mchid in names]
+    plan = bill.Plan(day, rows, merchants, seed=seed)
+    plan.plant(kinds, count)
+    sha1 = await asyncio.to_thread(_write, wechat.store.directory, day, plan.result(), merchants)
+    known = wechat.days.get(day.isoformat())
+    if known is not None and mchid:
+        sha1 = {key: value for key, value in known.sha1.items() if key.partition("/")[0] != mchid} | sha1
+    closed = ClosedDay(
+        date=day.isoformat(), seed=seed, sha1=sha1, planted=[msgspec.to_builtins(each) for each in plan.planted]
+    )
+    wechat.days.put(closed.date, closed)
+    return closed, plan.short
+
+
+async def bill_of(wechat: WeChat, merchant: Merchant, day_text: str, bill_type: str, *, now: datetime) -> str:
+    """Return the SHA-1 of the plain bill; writes the bills of a past day by itself after 09:00 of the next.
+
+    Raises:
+        WireError: ``PARAM_ERROR``, or ``NO_STATEMENT_EXIST`` when the day is not closed or nothing was paid.
+    """
+    day = bill.parse_day(day_text)
+    if day is None or bill_type not in bill.COLUMNS:
+        raise WireError(400, "PARAM_ERROR", "bill_date 或 bill_type 不合法")
+    closed = wechat.days.get(day.isoformat())
+    if closed is None and wechat.business_time(now) >= bill.available_from(day):
+        closed, _ = await close_day(wechat, day, seed=0, kinds=(), count=0)
+    sha1 = "" if closed is None else closed.sha1.get(f"{merchant.mchid}/{bill_type}", "")
+    if not sha1:
+        raise WireError(400, "NO_STATEMENT_EXIST", "账单文件不存在，请检查当前商户号是否在指定日期有交易")
+    return sha1
+
+
+def bill_path(directory: Path, day: str, mchid: str, bill_type: str) -> Path:
+    """Return where the plain text of a bill is kept."""
+    return directory / "bills" / f"{day}-{mchid}-{bill_type}.csv"
+
+
+def _write(directory: Path, day: date, rows: Sequence[bill.BillRow], merchants: Sequence[Merchant]) -> dict[str, str]:
+    (directory / "bills").mkdir(exist_ok=True)
+    sha1: dict[str, str] = {}
+    for merchant in merchants:
+        own = [row for row in rows if row.mchid == merchant.mchid]
+        for bill_type in bill.COLUMNS if own else ():
+            text = bill.render(own, bill_type).encode()
+            _replace(bill_path(directory, day.isoformat(), merchant.mchid, bill_type), text)
+            sha1[f"{merchant.mchid}/{bill_type}"] = hashlib.sha1(text, usedforsecurity=False).hexdigest()
+    return sha1
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
