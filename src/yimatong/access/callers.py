@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
@@ -42,6 +43,15 @@ async def institution_name(connection: Connection, institution_id: str) -> str:
     """Return the name to show, or the id itself when it is not registered."""
     row = await connection.execute(select(institution.c.name).where(institution.c.institution_id == institution_id))
     return row.scalar_one_or_none() or institution_id
+
+
+async def names(connection: Connection, ids: Collection[str]) -> dict[str, str]:
+    """Return the names to show of institutions and callers, by id; an unknown id is its own name."""
+    known = select(institution.c.institution_id, institution.c.name).where(institution.c.institution_id.in_(ids))
+    rows = await connection.execute(
+        known.union_all(select(caller.c.caller_id, caller.c.name).where(caller.c.caller_id.in_(ids)))
+    )
+    return {key: key for key in ids} | {row[0]: row[1] for row in rows}
 
 
 async def enrol(

@@ -195,7 +195,7 @@ class SignedEdge:
                 "now": now,
                 "nonce": nonce,
                 "idempotency_key": key,
-                "request_digest": idempotency.digest(scope["method"], _target(scope), body),
+                "request_digest": idempotency.digest(scope["method"], target(scope), body),
                 "body": body,
             }
             answer = Answer()
@@ -218,7 +218,7 @@ class SignedEdge:
         known = await self._directory.get(given.caller_id)
         signed = request_auth.request_text(
             method=scope["method"],
-            target=_target(scope),
+            target=target(scope),
             timestamp=given.timestamp,
             nonce=given.nonce,
             bound=headers.get("idempotency-key", ""),
@@ -244,7 +244,7 @@ class SignedEdge:
         front = await self._directory.get(given.caller_id)
         signed = request_auth.request_text(
             method=scope["method"],
-            target=_target(scope),
+            target=target(scope),
             timestamp=given.timestamp,
             nonce=given.nonce,
             bound=headers.get("authorization", ""),
@@ -343,7 +343,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _target(scope: ASGIScope) -> str:
+def target(scope: ASGIScope) -> str:
     """Return path and query exactly as they came over the wire."""
     raw = scope.get("raw_path") or scope["path"].encode()
     query = scope["query_string"]

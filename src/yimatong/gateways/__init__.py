@@ -1,1 +1,1 @@
-"""."""
+"""Machines come in here: the fronts in hospitals and in the DMZ."""

@@ -42,6 +42,7 @@ class KitLog(LogRef):
     LOOP_FAILED = ("KIT-L004", logging.ERROR, "background loop failed and is tried again")
     DELIVERY_FAILED = ("KIT-L005", logging.WARNING, "outbox delivery failed and is tried again")
     DELIVERY_PARKED = ("KIT-L006", logging.ERROR, "outbox message parked after its last try")
+    JOB_DONE = ("KIT-L008", logging.INFO, "scheduled job done")
     DATABASE_AWAY = ("KIT-L007", logging.WARNING, "database unavailable")
 
 

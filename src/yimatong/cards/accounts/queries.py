@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, select, text
 
 from yimatong.access.caller import Scope
 from yimatong.cards.accounts.schemas import AccountView, CardView
@@ -119,3 +120,13 @@ async def card_view(connection: Connection, vault: Vault, vuid: str) -> CardView
         static_allowed=row.static_allowed,
         opened_at=row.opened_at,
     )
+
+
+async def opened_by_hour(connection: Connection, *, scope: Scope, start: datetime, end: datetime) -> dict[int, int]:
+    """Count the accounts opened in a span by hour of the day (Beijing); in a scope, those that its holder came to."""
+    at = account.c.opened_at if scope.all_rows else holder.c.since
+    hour = func.extract("hour", func.timezone("Asia/Shanghai", at))
+    query = select(hour.label("hour"), func.count()).where(at >= start, at < end).group_by(text("1"))
+    if not scope.all_rows:
+        query = query.where(holder.c.holder == holder_of(scope))
+    return {int(row[0]): row[1] for row in await connection.execute(query)}

@@ -6,11 +6,10 @@ import base64
 import secrets
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert, update
 
 from yimatong.access.caller import Caller, Scope
 from yimatong.cards.accounts import queries as accounts
-from yimatong.cards.codes import symbols
 from yimatong.cards.codec import (
     NONCE_BYTES,
     TTL_UNIT_S,
@@ -21,9 +20,10 @@ from yimatong.cards.codec import (
     seal_valid,
     static_text,
 )
+from yimatong.cards.codes import symbols
 from yimatong.cards.codes.schemas import IssuedCode, NewCode, Revoked
 from yimatong.cards.errors import AccountCancelled, AccountFrozen, StaticCodeSwitchedOff
-from yimatong.cards.models import account, code_record
+from yimatong.cards.models import account, code_record, code_use
 from yimatong.crypto.vault import Vault
 from yimatong.kit.db import Connection
 from yimatong.kit.ids import new_id
@@ -117,3 +117,9 @@ async def revoke(connection: Connection, vuid: str, *, caller: Caller, now: date
         .values(codes_valid_from=valid_from, changed_at=now)
     )
     return Revoked(vuid=vuid, codes_valid_from=valid_from)
+
+
+async def forget_uses(connection: Connection, *, now: datetime) -> int:
+    """Remove uses of codes whose window has closed for good; return how many."""
+    done = await connection.execute(delete(code_use).where(code_use.c.forget_at < int(now.timestamp())))
+    return int(done.rowcount)

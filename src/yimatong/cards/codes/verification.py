@@ -14,8 +14,8 @@ from uuid import UUID
 
 from yimatong.access.caller import Caller
 from yimatong.access.errors import CallerNotApproved, NonceRepeated
-from yimatong.cards.codes import judgement, statements
 from yimatong.cards.codec import CodeText, Purpose, parse
+from yimatong.cards.codes import judgement, statements
 from yimatong.cards.codes.item import Item
 from yimatong.cards.codes.judgement import EarlierUse
 from yimatong.cards.codes.schemas import Resident, VerifiedCode

@@ -1,0 +1,59 @@
+"""What the processes on the database share: the pool, the crypto device behind its vault, the way out, the channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from sqlalchemy import text
+
+from yimatong.crypto.devices.soft import SoftDevice
+from yimatong.crypto.vault import Vault
+from yimatong.kit.db import Database
+from yimatong.kit.http import Outbound
+from yimatong.kit.settings import Settings
+from yimatong.payments.channels.base import PaymentChannel
+from yimatong.payments.channels.registry import CHANNELS
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of one process."""
+
+    settings: Settings
+    db: Database
+    vault: Vault
+    outbound: Outbound
+    channels: Mapping[str, PaymentChannel]
+
+    async def ready(self) -> None:
+        """Return when the database answers and the device can derive a key.
+
+        Raises:
+            DatabaseUnavailable, DeviceUnavailable.
+        """
+        async with self.db.read() as connection:
+            await connection.execute(text("SELECT 1"))
+        await self.vault.valid_keys(["0" * 64])
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.outbound.close()
+        await self.db.close()
+
+
+def assemble(settings: Settings) -> Parts:
+    """Open the crypto device and prepare the pools.
+
+    Raises:
+        KeystoreUnreadable, PassphraseWrong: the device cannot be opened.
+        DemonstrationKeysInProduction: production mode with demonstration keys.
+    """
+    device = SoftDevice.open(settings.keystore, settings.keystore_passphrase, production=settings.production)
+    outbound = Outbound()
+    return Parts(
+        settings=settings,
+        db=Database(settings.database_url, size=settings.database_pool),
+        vault=Vault(device, issuer=settings.issuer),
+        outbound=outbound,
+        channels={name: make(outbound, settings) for name, make in CHANNELS.items()},
+    )

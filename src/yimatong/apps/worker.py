@@ -1,0 +1,126 @@
+"""The worker: delivers the outbox, asks channels for what is open, seals the audit, and runs scheduled jobs.
+
+Loops do what must happen within seconds; procrastinate runs what happens by the clock. Any number of workers may run:
+claims are leases in the database, the sealer holds an advisory lock, scheduled jobs are queued once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+from procrastinate import App
+
+from yimatong.access import callers, sessions
+from yimatong.apps.assembly import Parts, assemble
+from yimatong.cards.codes import service as codes
+from yimatong.care import tasks as care
+from yimatong.crypto.gm.sm3 import hmac_sm3
+from yimatong.kit import audit, clock, jobs, log
+from yimatong.kit.errors import DatabaseUnavailable
+from yimatong.kit.outbox import Handler, Relay
+from yimatong.kit.settings import Settings
+from yimatong.payments import tasks as payments
+from yimatong.payments import webhooks
+from yimatong.reconciliation import service as reconciliation
+
+Step = Callable[[], Awaitable[int]]
+
+SEAL_PAUSE_S = 0.5
+RELAY_PAUSE_S = 0.2
+FOLLOW_UP_PAUSE_S = 1.0
+
+
+async def run(settings: Settings) -> None:
+    """Run until cancelled."""
+    parts = assemble(settings)
+    scheduled = schedule(parts)
+    relay = Relay(parts.db, handlers(parts))
+    try:
+        async with asyncio.TaskGroup() as group, scheduled.open_async():
+            group.create_task(loop("relay", lambda: relay.deliver_due(now=clock.now()), pause_s=RELAY_PAUSE_S))
+            group.create_task(loop("seal", lambda: seal(parts), pause_s=SEAL_PAUSE_S))
+            group.create_task(loop("follow-up", lambda: follow_up(parts), pause_s=FOLLOW_UP_PAUSE_S))
+            group.create_task(loop("jobs", lambda: work(scheduled), pause_s=5.0))
+    finally:
+        await parts.close()
+
+
+def handlers(parts: Parts) -> dict[str, Handler]:
+    """Return who delivers which topic of the outbox."""
+    return {
+        **webhooks.handlers(parts.db, parts.vault, parts.outbound),
+        **care.handlers(parts.db),
+    }
+
+
+async def loop(name: str, step: Step, *, pause_s: float) -> None:
+    """Run a step again and again; a failure is logged and the step is tried again after a pause that grows."""
+    failures = 0
+    while True:
+        try:
+            done = await step()
+            failures = 0
+        except DatabaseUnavailable as error:
+            failures += 1
+            done = 0
+            log.KitLog.DATABASE_AWAY.emit(loop=name, cause=error.audit)
+        except Exception as error:  # noqa: BLE001 -- a worker outlives any one failure
+            failures += 1
+            done = 0
+            log.KitLog.LOOP_FAILED.emit(loop=name, cause=repr(error))
+        if not done:
+            await asyncio.sleep(min(pause_s * 2 ** min(failures, 6), 10.0))
+
+
+async def seal(parts: Parts) -> int:
+    """Chain the audit rows since the last seal."""
+    key = await parts.vault.audit_key()
+    async with parts.db.transaction() as connection:
+        return await audit.seal(
+            connection, lambda text: hmac_sm3(key, text), now=clock.now(), anchor=anchor_of(parts.settings)
+        )
+
+
+def anchor_of(settings: Settings) -> Path:
+    """Return the file outside the database that the ends of the audit chain are written to."""
+    return settings.data / "audit-anchor.log"
+
+
+async def follow_up(parts: Parts) -> int:
+    """Ask the channels for payments and refunds that are due."""
+    return await payments.run_due(parts.db, parts.vault, parts.channels, now=clock.now())
+
+
+async def work(scheduled: App) -> int:
+    """Run jobs until the worker is stopped."""
+    await scheduled.run_worker_async(install_signal_handlers=False, listen_notify=True, concurrency=2)
+    return 0
+
+
+def schedule(parts: Parts) -> App:
+    """Return the job app with everything that happens by the clock (times in UTC; Beijing is eight hours ahead)."""
+    app = jobs.app(parts.settings.database_url)
+
+    @app.periodic(cron="30 2 * * *")
+    @app.task(name="reconciliation.yesterday", queueing_lock="reconciliation.yesterday")
+    async def reconcile_yesterday(timestamp: int) -> None:
+        day = clock.business_date(clock.now() - timedelta(days=1))
+        await reconciliation.run_day(
+            parts.db, parts.vault, parts.channels, day=day, data=parts.settings.data, now=clock.now()
+        )
+        log.KitLog.JOB_DONE.emit(job="reconciliation.yesterday", timestamp=timestamp)
+
+    @app.periodic(cron="*/5 * * * *")
+    @app.task(name="kit.forget", queueing_lock="kit.forget")
+    async def forget(timestamp: int) -> None:
+        now = clock.now()
+        async with parts.db.transaction() as connection:
+            nonces = await callers.forget_nonces(connection, before=now - timedelta(minutes=15))
+            ended = await sessions.forget_ended(connection, now=now)
+            uses = await codes.forget_uses(connection, now=now)
+        log.KitLog.JOB_DONE.emit(job="kit.forget", timestamp=timestamp, nonces=nonces, sessions=ended, uses=uses)
+
+    return app
