@@ -1,0 +1,165 @@
+"""The client: one method an operation, plain dictionaries in and out."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from yimatong_sdk.errors import ApiError, PlatformUnreachable
+from yimatong_sdk.signing import Signer
+
+_UNSIGNED = frozenset({401, 403, 413, 503, 504})
+"""Answers that may come from the door, before the caller is known, and so unsigned."""
+
+_HTTP_ERROR = 400
+_PAUSES_S = (0.2, 0.5, 1.0, 2.0)
+
+
+class Client:
+    """A caller of the platform: an app, an institution's system or a reading terminal.
+
+    Every write carries an idempotency key; a call that got no answer is sent again with the same key and a fresh nonce,
+    so it takes effect once.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        caller_id: str,
+        secret_hex: str,
+        timeout_s: float = 10.0,
+        retries: int = 4,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Prepare the connection; ``base_url`` is a front's or the core's address."""
+        self._signer = Signer(caller_id, secret_hex)
+        self._retries = retries
+        self._http = httpx.Client(base_url=base_url, timeout=timeout_s, trust_env=False, transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def call(self, method: str, target: str, body: Any = None, *, idempotency_key: str | None = None) -> Any:
+        """Make one call and return the decoded answer.
+
+        Raises:
+            ApiError: the platform refused. AnswerNotGenuine: the answer is not the platform's.
+            PlatformUnreachable: no answer after the retries.
+        """
+        content = b"" if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        key = "" if method == "GET" else idempotency_key or uuid.uuid4().hex
+        for pause_s in (*_PAUSES_S[: self._retries], None):
+            try:
+                return self._once(method, target, content, key)
+            except (httpx.TransportError, ApiError) as error:
+                if isinstance(error, ApiError) and not error.retryable:
+                    raise
+                if pause_s is None:
+                    if isinstance(error, ApiError):
+                        raise
+                    raise PlatformUnreachable(str(error) or type(error).__name__) from error
+            time.sleep(pause_s)
+        raise AssertionError
+
+    def _once(self, method: str, target: str, content: bytes, key: str) -> Any:
+        headers, nonce = self._signer.headers(method, target, content, idempotency_key=key)
+        if content:
+            headers["content-type"] = "application/json"
+        reply = self._http.request(method, target, content=content, headers=headers)
+        if "ymt-signature" in reply.headers or reply.status_code not in _UNSIGNED:
+            self._signer.check_answer(reply.status_code, reply.headers, reply.content, nonce=nonce)
+        if reply.status_code >= _HTTP_ERROR or reply.headers.get("content-type", "").startswith("application/problem"):
+            raise _api_error(reply)
+        return reply.json() if reply.content else None
+
+    def register_account(
+        self, resident: Mapping[str, str], *, real_name: str, idempotency_key: str | None = None
+    ) -> Any:
+        """Register a resident and return the card account; the same resident again gives the same account."""
+        body = {"resident": dict(resident), "real_name": real_name}
+        return self.call("POST", "/api/v1/accounts", body, idempotency_key=idempotency_key)
+
+    def read_account(self, vuid: str) -> Any:
+        """Return an account that this caller holds."""
+        return self.call("GET", f"/api/v1/accounts/{vuid}")
+
+    def change_account_state(self, vuid: str, state: str, *, idempotency_key: str | None = None) -> Any:
+        """Set an account ``active``, ``frozen`` or ``cancelled``."""
+        return self.call("POST", f"/api/v1/accounts/{vuid}/state", {"state": state}, idempotency_key=idempotency_key)
+
+    def make_page_link(self, vuid: str, *, idempotency_key: str | None = None) -> Any:
+        """Return a one-time link to the resident's own card page."""
+        return self.call("POST", f"/api/v1/accounts/{vuid}/page-links", idempotency_key=idempotency_key)
+
+    def issue_code(
+        self,
+        vuid: str,
+        *,
+        kind: str = "dynamic",
+        code_class: str = "general",
+        ttl_s: int = 60,
+        image: str = "none",
+        idempotency_key: str | None = None,
+    ) -> Any:
+        """Issue a static or dynamic code; ``code_class`` is general, visit, records or payment."""
+        body = {"vuid": vuid, "kind": kind, "code_class": code_class, "ttl_s": ttl_s, "image": image}
+        return self.call("POST", "/api/v1/codes", body, idempotency_key=idempotency_key)
+
+    def verify_code(
+        self, code: str, *, purpose: str, med_step: str = "000000", idempotency_key: str | None = None
+    ) -> Any:
+        """Verify and use up a code for a purpose; returns the resident and the record of the use."""
+        body = {"code": code, "purpose": purpose, "med_step": med_step}
+        return self.call("POST", "/api/v1/codes/verify", body, idempotency_key=idempotency_key)
+
+    def revoke_codes(self, vuid: str, *, idempotency_key: str | None = None) -> Any:
+        """Revoke every dynamic code of an account that was issued so far."""
+        return self.call("POST", "/api/v1/codes/revoke", {"vuid": vuid}, idempotency_key=idempotency_key)
+
+    def register_visit(self, visit: Mapping[str, Any], *, idempotency_key: str | None = None) -> Any:
+        """Register a visit of the resident whose code was verified here."""
+        return self.call("POST", "/api/v1/visits", dict(visit), idempotency_key=idempotency_key)
+
+    def create_bill(self, bill: Mapping[str, Any], *, idempotency_key: str | None = None) -> Any:
+        """Ask for payment of a visit's bill; returns the order and the cashier's address."""
+        return self.call("POST", "/api/v1/bills", dict(bill), idempotency_key=idempotency_key)
+
+    def read_order(self, order_no: str) -> Any:
+        """Return a payment order of this institution."""
+        return self.call("GET", f"/api/v1/orders/{order_no}")
+
+    def create_refund(self, refund: Mapping[str, Any], *, idempotency_key: str | None = None) -> Any:
+        """Ask for a refund of a paid order."""
+        return self.call("POST", "/api/v1/refunds", dict(refund), idempotency_key=idempotency_key)
+
+    def read_refund(self, refund_no: str) -> Any:
+        """Return a refund of this institution."""
+        return self.call("GET", f"/api/v1/refunds/{refund_no}")
+
+
+def _api_error(reply: httpx.Response) -> ApiError:
+    try:
+        problem = reply.json()
+    except ValueError:
+        problem = {}
+    return ApiError(
+        http_status=reply.status_code,
+        code=str(problem.get("code", "")),
+        detail=str(problem.get("detail", reply.text[:200])),
+        request_id=str(problem.get("request_id", "")),
+        retryable=bool(problem.get("retryable", reply.status_code in _UNSIGNED)),
+    )
