@@ -46,3 +46,20 @@ class BillBroken(Unavailable):
     code = "PAY-3005"
     zh = "下载的账单校验失败：{detail}"
     en = "the downloaded bill fails its check: {detail}"
+
+
+class ChannelBusy(Unavailable):
+    """The channel asks to slow down and has done nothing; the same request may be sent again."""
+
+    code = "PAY-3011"
+    zh = "支付渠道限流，请稍后重试"
+    en = "the payment channel asks to slow down; retry later"
+
+
+class NoticeNotUnderstood(Refusal):
+    """A genuine notice of a kind that the platform does not handle, or without its published shape."""
+
+    code = "PAY-3012"
+    status = 422
+    zh = "支付通知的内容无法识别"
+    en = "the payment notice is genuine and cannot be understood"
