@@ -27,25 +27,10 @@ from yimatong.cli import configuration, migrate, ports
 from yimatong.cli.databases import check_server
 from yimatong.cli.errors import AlreadyRunning, FolderUnusable, PartMissing
 from yimatong.cli.postgres import LocalPostgres
+from yimatong.cli.processes import DEMONSTRATION, available
 from yimatong.cli.supervisor import Supervisor, serving
 from yimatong.kit import settings as kit_settings
 from yimatong.kit.settings import Addresses, Settings
-
-PROCESSES = ("sandbox", "core", "institution-front", "internet-front", "web", "worker")
-"""In the order of the start."""
-
-DEMONSTRATION = "yimatong.apps.demonstration"
-"""``load(settings)`` loads the demonstration data; ``LOGINS`` and ``FIRST_STEPS`` introduce it."""
-
-
-def module_of(process: str) -> str:
-    """Return the module that assembles a process."""
-    return f"yimatong.apps.{process.replace('-', '_')}"
-
-
-def available() -> list[str]:
-    """Return the processes that this version has."""
-    return [name for name in PROCESSES if importlib.util.find_spec(module_of(name)) is not None]
 
 
 class LocalPlatform:

@@ -19,12 +19,11 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import prometheus_client
 import uvicorn
 
 from yimatong.cli import children, ports
 from yimatong.cli.errors import PartMissing, UnknownName
-from yimatong.cli.platform import PROCESSES, module_of
+from yimatong.cli.processes import PROCESSES, module_of
 from yimatong.kit import log
 from yimatong.kit import settings as kit_settings
 from yimatong.kit.log import KitLog
@@ -146,6 +145,8 @@ async def _inner_page(
             await receive()
             await send({"type": f"lifespan.{stage}.complete"})
         return
+    import prometheus_client  # noqa: PLC0415 -- the other processes bring their own
+
     bodies = {"/health/live": b"ok", "/health/ready": b"ok", "/metrics": b""}
     known = scope["path"] in bodies
     body = prometheus_client.generate_latest() if scope["path"] == "/metrics" else bodies.get(scope["path"], b"")

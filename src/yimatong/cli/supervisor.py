@@ -14,25 +14,29 @@ from typing import NamedTuple
 from yimatong.cli import children
 from yimatong.cli.errors import ProcessFailed, UnknownName
 from yimatong.cli.ports import HOST
+from yimatong.cli.processes import HEALTH
 
 READY_S = 90.0
+READY_PAGE = "/health/ready"
 _STEADY_S = 60.0
 _PAUSE_MAX_S = 30.0
 
 
 class Process(NamedTuple):
-    """What to run, and the port whose ``/health/ready`` tells that it is ready."""
+    """What to run, and the port and page that tell that it is ready."""
 
     name: str
     command: Sequence[str]
     port: int
     environment: Mapping[str, str] = {}
+    page: str = READY_PAGE
 
 
 def serving(name: str, *, port: int, settings: Path) -> Process:
     """Return the specification of a process of the platform."""
     command = [sys.executable, "-m", "yimatong.cli.main", "serve", name, "--port", str(port)]
-    return Process(name, command, port, {"YMT_SETTINGS": str(settings), "PYTHONUNBUFFERED": "1"})
+    environment = {"YMT_SETTINGS": str(settings), "PYTHONUNBUFFERED": "1"}
+    return Process(name, command, port, environment, HEALTH.get(name, READY_PAGE))
 
 
 class _Running:
@@ -79,24 +83,28 @@ class Supervisor:
         try:
             for process in processes:
                 self._running[process.name] = _Running(process, self._spawn(process))
-            for process in processes:
-                self.wait_ready(process.name, within_s=ready_s)
+            self._wait_all([process.name for process in processes], within_s=ready_s)
         except BaseException:
             self.stop()
             raise
 
     def wait_ready(self, name: str, *, within_s: float = READY_S) -> None:
-        """Wait until a process answers on ``/health/ready``.
+        """Wait until a process answers on its page.
 
         Raises:
             ProcessFailed: it ended, or the time is over.
         """
-        running = self._of(name)
+        self._wait_all([name], within_s=within_s)
+
+    def _wait_all(self, names: Sequence[str], *, within_s: float) -> None:
         deadline = time.monotonic() + within_s
-        while not ready(running.process.port):
-            ended = running.child.poll() is not None
-            if ended or time.monotonic() > deadline:
-                raise ProcessFailed(name=name, detail=last_line(self.log(name)), log=self.log(name))
+        waiting = {name: self._of(name) for name in names}
+        while waiting:
+            for name, running in list(waiting.items()):
+                if running.child.poll() is not None or time.monotonic() > deadline:
+                    raise ProcessFailed(name=name, detail=last_line(self.log(name)), log=self.log(name))
+                if ready(running.process.port, running.process.page):
+                    del waiting[name]
             time.sleep(0.05)
 
     def kill(self, name: str) -> None:
@@ -158,11 +166,11 @@ class Supervisor:
         children.end(running.child, soft=signal.SIGTERM, hard=signal.SIGKILL, grace_s=10.0)
 
 
-def ready(port: int) -> bool:
+def ready(port: int, page: str = READY_PAGE) -> bool:
     """Ask a process of this machine whether it is ready."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
-        connection.request("GET", "/health/ready")
+        connection.request("GET", page)
         return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False

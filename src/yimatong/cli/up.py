@@ -22,8 +22,9 @@ from yimatong.cli.binaries import SHARED
 from yimatong.cli.children import Register
 from yimatong.cli.configuration import settings_path
 from yimatong.cli.migrate import CHECKOUT
-from yimatong.cli.platform import DEMONSTRATION, PROCESSES, LocalPlatform
-from yimatong.cli.supervisor import ready
+from yimatong.cli.platform import LocalPlatform
+from yimatong.cli.processes import DEMONSTRATION, HEALTH, PROCESSES
+from yimatong.cli.supervisor import READY_PAGE, ready
 from yimatong.kit import settings as kit_settings
 from yimatong.kit.settings import Addresses
 
@@ -129,7 +130,7 @@ def show_status(data: Path | None) -> bool:
     states = {"postgres": True} if "postgres" in living else {}
     for name in PROCESSES:
         if name in living:
-            states[name] = ready(known[name])
+            states[name] = ready(known[name], HEALTH.get(name, READY_PAGE))
     for name in ("postgres", *PROCESSES):
         word = {True: "就绪 ready", False: "未就绪 not ready", None: "未运行 not running"}[states.get(name)]
         table.add_row(name, str(living.get(name, "")), word)
