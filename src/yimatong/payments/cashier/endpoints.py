@@ -1,0 +1,70 @@
+"""HTTP of the cashier for native apps and kiosks; the page for browsers is in ``web``."""
+
+from __future__ import annotations
+
+from litestar import get, post
+
+from yimatong.access.edge import Call, documented
+from yimatong.kit.errors import PartyOutcomeUnknown, PartyUnreachable
+from yimatong.payments.cashier import queries, service
+from yimatong.payments.cashier.schemas import CashierView, NewAttempt, StartedAttempt
+from yimatong.payments.desk import Desk
+from yimatong.payments.errors import (
+    AttemptsExhausted,
+    ChannelNotOffered,
+    ChannelRefused,
+    OrderExpired,
+    OrderNotFound,
+    OrderNotPayable,
+)
+from yimatong.payments.orders.schemas import OrderStateView
+
+
+@get(
+    "/api/v1/orders/{order_no:str}/cashier",
+    permission="orders:read",
+    reads="personal",
+    responses=documented(CashierView, OrderNotFound, status=200),
+)
+async def read_cashier(order_no: str, call: Call) -> CashierView:
+    """收银台内容. What a cashier shows for an order."""
+    return await call.read(lambda tx: queries.view(tx, order_no, scope=call.caller.scope))
+
+
+@post(
+    "/api/v1/orders/{order_no:str}/attempts",
+    permission="orders:write",
+    status_code=201,
+    responses=documented(
+        StartedAttempt,
+        OrderNotFound,
+        OrderNotPayable,
+        OrderExpired,
+        ChannelNotOffered,
+        AttemptsExhausted,
+        ChannelRefused,
+        PartyUnreachable,
+        PartyOutcomeUnknown,
+    ),
+)
+async def start_attempt(order_no: str, data: NewAttempt, call: Call, desk: Desk) -> StartedAttempt:
+    """发起支付. Start a payment; the same channel and scene again goes on with the open attempt, without a key."""
+    async with desk.db.transaction() as connection:
+        await call.note(connection)
+    return await service.start_attempt(desk, order_no, data, scope=call.caller.scope, now=call.now)
+
+
+@post(
+    "/api/v1/orders/{order_no:str}/refresh",
+    permission="orders:read",
+    status_code=200,
+    responses=documented(OrderStateView, OrderNotFound, status=200),
+)
+async def refresh_order(order_no: str, call: Call, desk: Desk) -> OrderStateView:
+    """主动查询支付结果. Ask the channel now and answer where the order stands."""
+    async with desk.db.transaction() as connection:
+        await call.note(connection)
+    return await service.refresh(desk, order_no, scope=call.caller.scope, now=call.now)
+
+
+ROUTES = [read_cashier, start_attempt, refresh_order]

@@ -1,0 +1,1 @@
+"""Notices: what channels tell us by themselves."""

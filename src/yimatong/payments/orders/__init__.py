@@ -1,0 +1,1 @@
+"""Orders: one thing to be paid, placed by a payer room or by an institution itself."""
