@@ -1,1 +1,1 @@
-"""."""
+"""What a hospital offers through the platform: visits and their bills."""

@@ -1,0 +1,1 @@
+"""Bills: what a visit costs, and the order that has it paid."""
