@@ -14,6 +14,7 @@ from yimatong.kit.http import Outbound
 from yimatong.kit.settings import Settings
 from yimatong.payments.channels.base import PaymentChannel
 from yimatong.payments.channels.registry import CHANNELS
+from yimatong.payments.desk import Desk
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,18 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
     outbound: Outbound
     channels: Mapping[str, PaymentChannel]
+
+    @property
+    def desk(self) -> Desk:
+        """Return what verbs that talk to a payment channel need."""
+        addresses = self.settings.addresses
+        return Desk(
+            db=self.db,
+            vault=self.vault,
+            channels=self.channels,
+            notify_base=addresses.core,
+            web_base=addresses.web,
+        )
 
     async def ready(self) -> None:
         """Return when the database answers and the device can derive a key.

@@ -91,7 +91,7 @@ def anchor_of(settings: Settings) -> Path:
 
 async def follow_up(parts: Parts) -> int:
     """Ask the channels for payments and refunds that are due."""
-    return await payments.run_due(parts.db, parts.vault, parts.channels, now=clock.now())
+    return await payments.run_due(parts.desk, now=clock.now())
 
 
 async def work(scheduled: App) -> int:
