@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, PathParameter
 
 from yimatong.access.edge import Call, documented
 from yimatong.care.bills import queries, service
@@ -14,7 +15,7 @@ from yimatong.care.errors import BillExists, BillNotFound, BillNotPayable, Visit
 from yimatong.payments.desk import Desk
 from yimatong.payments.errors import ItemsDoNotAddUp, OrderExists
 
-OwnNumber = Annotated[str, Parameter(pattern="^[A-Za-z0-9_.-]{1,64}$", description="the institution's own number")]
+OwnNumber = Annotated[str, PathParameter(pattern="^[A-Za-z0-9_.-]{1,64}$", description="the institution's own number")]
 
 
 @post(
@@ -23,7 +24,9 @@ OwnNumber = Annotated[str, Parameter(pattern="^[A-Za-z0-9_.-]{1,64}$", descripti
     status_code=201,
     responses=documented(PlacedBill, VisitNotFound, BillExists, OrderExists, ItemsDoNotAddUp),
 )
-async def book_bill(data: NewBill, call: Call, desk: Desk) -> Response[bytes]:
+async def book_bill(
+    data: JSONBody[NewBill], call: NamedDependency[Call], desk: NamedDependency[Desk]
+) -> Response[bytes]:
     """账单入账. Book a bill of a visit; the answer has its order and a link to the cashier page."""
     return await call.write(lambda tx: service.book(tx, data, desk=desk, caller=call.caller, now=call.now))
 
@@ -34,7 +37,7 @@ async def book_bill(data: NewBill, call: Call, desk: Desk) -> Response[bytes]:
     reads="personal",
     responses=documented(BillView, BillNotFound, status=200),
 )
-async def read_bill(bill_no: OwnNumber, call: Call) -> BillView:
+async def read_bill(bill_no: OwnNumber, call: NamedDependency[Call]) -> BillView:
     """查询账单. Read a bill."""
     return await call.read(lambda tx: queries.find(tx, bill_no, scope=call.caller.scope))
 
@@ -45,7 +48,7 @@ async def read_bill(bill_no: OwnNumber, call: Call) -> BillView:
     reads="personal",
     responses=documented(VisitBills, VisitNotFound, status=200),
 )
-async def list_bills(visit_no: OwnNumber, call: Call) -> VisitBills:
+async def list_bills(visit_no: OwnNumber, call: NamedDependency[Call]) -> VisitBills:
     """就诊账单列表. List the bills of a visit."""
     return await call.read(lambda tx: queries.of_visit(tx, visit_no, scope=call.caller.scope))
 
@@ -56,7 +59,9 @@ async def list_bills(visit_no: OwnNumber, call: Call) -> VisitBills:
     status_code=201,
     responses=documented(PlacedBill, BillNotFound, BillNotPayable),
 )
-async def order_bill_again(bill_no: OwnNumber, data: NewBillOrder, call: Call, desk: Desk) -> Response[bytes]:
+async def order_bill_again(
+    bill_no: OwnNumber, data: JSONBody[NewBillOrder], call: NamedDependency[Call], desk: NamedDependency[Desk]
+) -> Response[bytes]:
     """账单重新发起支付. Give a bill whose order expired unpaid a new order."""
     return await call.write(
         lambda tx: service.order_again(tx, bill_no, data, desk=desk, caller=call.caller, now=call.now)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, PathParameter
 
 from yimatong.access.edge import Call, documented
 from yimatong.cards.errors import RecordNotFound
@@ -13,7 +14,7 @@ from yimatong.care.errors import VerificationTooOld, VerificationUsed, VisitExis
 from yimatong.care.visits import queries, service
 from yimatong.care.visits.schemas import NewVisit, VisitView
 
-OwnNumber = Annotated[str, Parameter(pattern="^[A-Za-z0-9_.-]{1,64}$", description="the institution's own number")]
+OwnNumber = Annotated[str, PathParameter(pattern="^[A-Za-z0-9_.-]{1,64}$", description="the institution's own number")]
 
 
 @post(
@@ -22,7 +23,7 @@ OwnNumber = Annotated[str, Parameter(pattern="^[A-Za-z0-9_.-]{1,64}$", descripti
     status_code=201,
     responses=documented(VisitView, RecordNotFound, VerificationTooOld, VerificationUsed, VisitExists),
 )
-async def register_visit(data: NewVisit, call: Call) -> Response[bytes]:
+async def register_visit(data: JSONBody[NewVisit], call: NamedDependency[Call]) -> Response[bytes]:
     """登记就诊. Register a visit within ten minutes after this institution verified the resident's code."""
     return await call.write(lambda tx: service.register(tx, data, caller=call.caller, now=call.now))
 
@@ -33,7 +34,7 @@ async def register_visit(data: NewVisit, call: Call) -> Response[bytes]:
     reads="personal",
     responses=documented(VisitView, VisitNotFound, status=200),
 )
-async def read_visit(visit_no: OwnNumber, call: Call) -> VisitView:
+async def read_visit(visit_no: OwnNumber, call: NamedDependency[Call]) -> VisitView:
     """查询就诊. Read a visit."""
     return await call.read(lambda tx: queries.find(tx, visit_no, scope=call.caller.scope))
 

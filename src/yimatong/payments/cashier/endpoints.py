@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
 
 from yimatong.access.edge import Call, documented
 from yimatong.kit.errors import PartyOutcomeUnknown, PartyUnreachable
@@ -26,7 +28,7 @@ from yimatong.payments.orders.schemas import OrderStateView
     reads="personal",
     responses=documented(CashierView, OrderNotFound, status=200),
 )
-async def read_cashier(order_no: str, call: Call) -> CashierView:
+async def read_cashier(order_no: FromPath[str], call: NamedDependency[Call]) -> CashierView:
     """收银台内容. What a cashier shows for an order."""
     return await call.read(lambda tx: queries.view(tx, order_no, scope=call.caller.scope))
 
@@ -47,7 +49,9 @@ async def read_cashier(order_no: str, call: Call) -> CashierView:
         PartyOutcomeUnknown,
     ),
 )
-async def start_attempt(order_no: str, data: NewAttempt, call: Call, desk: Desk) -> StartedAttempt:
+async def start_attempt(
+    order_no: FromPath[str], data: JSONBody[NewAttempt], call: NamedDependency[Call], desk: NamedDependency[Desk]
+) -> StartedAttempt:
     """发起支付. Start a payment; the same channel and scene again goes on with the open attempt, without a key."""
     async with desk.db.transaction() as connection:
         await call.note(connection)
@@ -60,7 +64,9 @@ async def start_attempt(order_no: str, data: NewAttempt, call: Call, desk: Desk)
     status_code=200,
     responses=documented(OrderStateView, OrderNotFound, status=200),
 )
-async def refresh_order(order_no: str, call: Call, desk: Desk) -> OrderStateView:
+async def refresh_order(
+    order_no: FromPath[str], call: NamedDependency[Call], desk: NamedDependency[Desk]
+) -> OrderStateView:
     """主动查询支付结果. Ask the channel now and answer where the order stands."""
     async with desk.db.transaction() as connection:
         await call.note(connection)

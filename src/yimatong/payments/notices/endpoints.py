@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from yimatong.kit import clock
 from yimatong.kit.errors import OutcomeUnknown
@@ -17,8 +19,10 @@ from yimatong.payments.notices import service
 _UNAVAILABLE = 503
 
 
-@post("/notify/wechat/{account_id:str}", public=True, status_code=204, include_in_schema=False)
-async def wechat_notice(account_id: str, request: Request[Any, Any, Any], desk: Desk) -> Response[bytes]:
+@post("/notify/wechat/{account_id:str}", public=True, status_code=200, include_in_schema=False)
+async def wechat_notice(
+    account_id: FromPath[str], request: Request[Any, Any, Any], desk: NamedDependency[Desk]
+) -> Response[bytes]:
     """Take a notice of WeChat Pay: 204 after the commit, else 4xx/5xx with ``FAIL``, and it comes again."""
     try:
         headers = {key.lower(): value for key, value in request.headers.items()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from yimatong.access.edge import Call, documented
 from yimatong.payments.desk import Desk
@@ -35,7 +36,9 @@ from yimatong.payments.states import OrderState
     status_code=201,
     responses=documented(PlacedOrder, ItemsDoNotAddUp, OrderExists),
 )
-async def place_order(data: NewOrder, call: Call, desk: Desk) -> Response[bytes]:
+async def place_order(
+    data: JSONBody[NewOrder], call: NamedDependency[Call], desk: NamedDependency[Desk]
+) -> Response[bytes]:
     """下单：机构直接提交支付订单. Place an order; the answer has a link to the cashier page."""
     return await call.write(lambda tx: service.place(tx, data, desk=desk, caller=call.caller, now=call.now))
 
@@ -46,18 +49,18 @@ async def place_order(data: NewOrder, call: Call, desk: Desk) -> Response[bytes]
     reads="personal",
     responses=documented(OrderView, OrderNotFound, status=200),
 )
-async def read_order(order_no: str, call: Call) -> OrderView:
+async def read_order(order_no: FromPath[str], call: NamedDependency[Call]) -> OrderView:
     """查询订单. Read an order with its refunds."""
     return await call.read(lambda tx: queries.find(tx, order_no, scope=call.caller.scope))
 
 
 @get("/api/v1/orders", permission="orders:read", reads="personal", responses=documented(OrderPage, status=200))
 async def list_orders(
-    call: Call,
-    limit: Annotated[int, Parameter(ge=1, le=100)] = 20,
-    cursor: Annotated[str, Parameter(max_length=120, pattern="^[A-Za-z0-9_-]*$")] = "",
-    source_no: Annotated[str, Parameter(max_length=64, pattern="^[A-Za-z0-9_.-]*$")] = "",
-    order_state: Annotated[OrderState | None, Parameter(query="state")] = None,
+    call: NamedDependency[Call],
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+    cursor: Annotated[str, QueryParameter(max_length=120, pattern="^[A-Za-z0-9_-]*$")] = "",
+    source_no: Annotated[str, QueryParameter(max_length=64, pattern="^[A-Za-z0-9_.-]*$")] = "",
+    order_state: Annotated[OrderState | None, QueryParameter(name="state")] = None,
 ) -> OrderPage:
     """订单列表. List one's own orders, newest first; by the institution's own number or by state."""
     return await call.read(
@@ -73,7 +76,9 @@ async def list_orders(
     status_code=201,
     responses=documented(CashierLink, OrderNotFound, OrderNotPayable, OrderExpired),
 )
-async def make_cashier_link(order_no: str, call: Call, desk: Desk) -> Response[bytes]:
+async def make_cashier_link(
+    order_no: FromPath[str], call: NamedDependency[Call], desk: NamedDependency[Desk]
+) -> Response[bytes]:
     """重新获取收银台链接. Make another link to the cashier page."""
     return await call.write(
         lambda tx: service.new_cashier_link(tx, order_no, desk=desk, scope=call.caller.scope, now=call.now)
@@ -86,7 +91,9 @@ async def make_cashier_link(order_no: str, call: Call, desk: Desk) -> Response[b
     status_code=200,
     responses=documented(OrderStateView, OrderNotFound, OrderNotClosable, status=200),
 )
-async def close_order(order_no: str, call: Call, desk: Desk) -> OrderStateView:
+async def close_order(
+    order_no: FromPath[str], call: NamedDependency[Call], desk: NamedDependency[Desk]
+) -> OrderStateView:
     """关闭订单. Close an order; closing it again answers the same, so no idempotency key is needed."""
     async with desk.db.transaction() as connection:
         await call.note(connection)
