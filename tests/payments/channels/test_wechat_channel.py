@@ -90,6 +90,13 @@ async def test_numbers_nobody_placed_are_absent(channel, account):
     assert refused.value.facts["channel_code"] == "ORDER_NOT_EXIST"
 
 
+async def test_every_character_of_a_number_survives_the_address(channel, account, intent):
+    number = "aZ09_-|*" * 4
+    await channel.start(account, intent(number), now=clock.now())
+    assert (await channel.query(account, number, now=clock.now())).status is PaymentStatus.PENDING
+    await channel.close(account, number, now=clock.now())
+
+
 async def test_close_makes_unpayable_and_paid_makes_unclosable(channel, account, intent, post):
     for number in ("CLOSE0001", "CLOSE0002"):
         await channel.start(account, intent(number), now=clock.now())
