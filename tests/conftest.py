@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+import uvicorn
 from psycopg import sql
 
 from yimatong.cli import migrate
@@ -85,3 +91,43 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
         async with opened.begin() as transaction:
             yield opened
             await transaction.rollback()
+
+
+@pytest.fixture(scope="session")
+def run_async() -> Callable[[Coroutine[object, object, object]], object]:
+    """Run a coroutine to its end on a loop of its own, in a thread, so that it works beside pytest's own loop."""
+
+    def run(work: Coroutine[object, object, object]) -> object:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, work).result()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Callable[[Callable[[], object]], str]]:
+    """Serve an application, built inside its own thread's loop, on a free loopback port; return its address."""
+    running: list[tuple[uvicorn.Server, threading.Thread, socket.socket]] = []
+
+    def start(build: Callable[[], object]) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        servers: list[uvicorn.Server] = []
+
+        async def main() -> None:
+            config = uvicorn.Config(build(), log_level="error", timeout_graceful_shutdown=1, ws="none")
+            servers.append(uvicorn.Server(config))
+            await servers[0]._serve(sockets=[listener])
+
+        thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
+        thread.start()
+        while not (servers and servers[0].started):
+            assert thread.is_alive(), "the application did not start"
+            time.sleep(0.01)
+        running.append((servers[0], thread, listener))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield start
+    for server, thread, listener in reversed(running):
+        server.should_exit = True
+        thread.join(timeout=20)
+        listener.close()

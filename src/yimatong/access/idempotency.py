@@ -57,8 +57,9 @@ class Slot:
             insert(idempotency)
             .values(caller_id=self._caller_id, key=self._key, request_digest=self._digest, status=0, answer=b"", at=now)
             .on_conflict_do_nothing()
+            .returning(idempotency.c.key)
         )
-        if taken.rowcount == 1:
+        if taken.first() is not None:
             return None
         row = (
             await connection.execute(

@@ -7,7 +7,7 @@ documented route.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar import Request
@@ -58,7 +58,7 @@ def build(settings: Settings) -> ASGIApp:
         on_shutdown=[parts.close],
     )
     return SignedEdge(
-        LeanVerify(application, verifications),
+        LeanVerify(cast("ASGIApp", application), verifications),
         directory=Directory(parts.db, parts.vault),
         public=is_public,
         own_nonce=frozenset({VERIFY_PATH}),
@@ -79,11 +79,19 @@ def _dependencies(parts: Parts, verifications: Batch[Item, VerifiedCode]) -> dic
         "channels": parts.channels,
         "db": parts.db,
         "vault": parts.vault,
+        "desk": parts.desk,
     }
     return {
         "call": Provide(provide_call, sync_to_thread=False),
-        **{name: Provide(lambda value=value: value, sync_to_thread=False) for name, value in fixed.items()},
+        **{name: _always(value) for name, value in fixed.items()},
     }
+
+
+def _always(value: object) -> Provide:
+    def give() -> Any:
+        return value
+
+    return Provide(give, sync_to_thread=False)
 
 
 def openapi() -> OpenAPIConfig:

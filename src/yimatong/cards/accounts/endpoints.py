@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, PathParameter
 
 from yimatong.access.edge import Call, documented
 from yimatong.cards.accounts import queries, service
@@ -30,7 +31,7 @@ from yimatong.empi.errors import (
 )
 from yimatong.kit.errors import PartyOutcomeUnknown, PartyUnreachable
 
-VuidInPath = Annotated[str, Parameter(pattern="^[0-9A-F]{64}$")]
+VuidInPath = Annotated[str, PathParameter(pattern="^[0-9A-F]{64}$")]
 
 
 @post(
@@ -54,7 +55,9 @@ VuidInPath = Annotated[str, Parameter(pattern="^[0-9A-F]{64}$")]
         PartyOutcomeUnknown,
     ),
 )
-async def register_account(data: Registration, call: Call, real_name: RealNameCheck) -> Response[bytes]:
+async def register_account(
+    data: JSONBody[Registration], call: NamedDependency[Call], real_name: NamedDependency[RealNameCheck]
+) -> Response[bytes]:
     """Register a resident; the same resident again gets the same account."""
     prepared = await service.prepare(call.db, call.vault, data, caller=call.caller, check=real_name, now=call.now)
     return await call.write(lambda tx: service.register(tx, call.vault, prepared, caller=call.caller, now=call.now))
@@ -66,7 +69,7 @@ async def register_account(data: Registration, call: Call, real_name: RealNameCh
     reads="personal",
     responses=documented(AccountView, AccountNotFound, status=200),
 )
-async def read_account(vuid: VuidInPath, call: Call) -> AccountView:
+async def read_account(vuid: VuidInPath, call: NamedDependency[Call]) -> AccountView:
     """Read an account that the caller holds."""
     return await call.read(lambda tx: queries.view(tx, call.vault, vuid, scope=call.caller.scope))
 
@@ -77,7 +80,7 @@ async def read_account(vuid: VuidInPath, call: Call) -> AccountView:
     status_code=200,
     responses=documented(AccountState, AccountNotFound, AccountCancelled, status=200),
 )
-async def change_state(vuid: VuidInPath, data: StateChange, call: Call) -> Response[bytes]:
+async def change_state(vuid: VuidInPath, data: JSONBody[StateChange], call: NamedDependency[Call]) -> Response[bytes]:
     """Freeze, release or cancel an account; frozen and cancelled cards' codes die at once."""
     return await call.write(
         lambda tx: service.change_state(tx, vuid, data.state, caller=call.caller, now=call.now), status=200
@@ -89,7 +92,9 @@ async def change_state(vuid: VuidInPath, data: StateChange, call: Call) -> Respo
     permission="pages:link",
     responses=documented(PageLink, AccountNotFound, AccountFrozen, AccountCancelled),
 )
-async def make_page_link(vuid: VuidInPath, call: Call, web_url: str) -> Response[bytes]:
+async def make_page_link(
+    vuid: VuidInPath, call: NamedDependency[Call], web_url: NamedDependency[str]
+) -> Response[bytes]:
     """Make a one-time link to the resident's own card page."""
     return await call.write(
         lambda tx: service.make_page_link(tx, vuid, caller=call.caller, web_url=web_url, now=call.now)

@@ -5,7 +5,7 @@ One port, one adapter a party; here the police register and banks are asked over
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -21,6 +21,7 @@ ONLINE: Final = frozenset({"police_online", "bank_online"})
 _HTTP_OK = 200
 
 
+@runtime_checkable
 class RealNameCheck(Protocol):
     """The port: whoever can say that a name and a number belong together."""
 

@@ -133,8 +133,9 @@ async def _open(connection: Connection, prepared: Prepared, *, now: datetime) ->
             changed_at=now,
         )
         .on_conflict_do_nothing()
+        .returning(account.c.generation)
     )
-    return opened.rowcount == 1
+    return opened.first() is not None
 
 
 async def _hold(

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 
 from yimatong.access import idempotency
 from yimatong.access.edge import Call, documented
@@ -35,7 +37,7 @@ VERIFY_PATH = "/api/v1/codes/verify"
     permission="codes:issue",
     responses=documented(IssuedCode, AccountNotFound, AccountFrozen, AccountCancelled, StaticCodeSwitchedOff),
 )
-async def issue_code(data: NewCode, call: Call) -> Response[bytes]:
+async def issue_code(data: JSONBody[NewCode], call: NamedDependency[Call]) -> Response[bytes]:
     """Issue a static or dynamic code of an account that the caller holds."""
     return await call.write(
         lambda tx: service.issue(
@@ -69,7 +71,9 @@ async def issue_code(data: NewCode, call: Call) -> Response[bytes]:
     ),
 )
 async def verify_code(
-    data: CodeToVerify, request: Request[Any, Any, Any], verifications: Batch[Item, VerifiedCode]
+    data: JSONBody[CodeToVerify],
+    request: Request[Any, Any, Any],
+    verifications: NamedDependency[Batch[Item, VerifiedCode]],
 ) -> Response[bytes]:
     """Verify a code for a purpose and use it up; the record of the use is durable before the answer leaves."""
     body = await verify(request.scope["state"], data, verifications)
@@ -99,7 +103,7 @@ _encoder = msgspec.json.Encoder()
     status_code=200,
     responses=documented(Revoked, AccountNotFound, status=200),
 )
-async def revoke_codes(data: RevokeCodes, call: Call) -> Response[bytes]:
+async def revoke_codes(data: JSONBody[RevokeCodes], call: NamedDependency[Call]) -> Response[bytes]:
     """Revoke every code of an account that was issued so far."""
     return await call.write(lambda tx: service.revoke(tx, data.vuid, caller=call.caller, now=call.now), status=200)
 

@@ -43,8 +43,9 @@ async def identify(
         upsert(certificate)
         .values(id_type=given.id_type, id_blind=blind, mpi=proposed_mpi, claimed_at=now)
         .on_conflict_do_nothing()
+        .returning(certificate.c.mpi)
     )
-    if claimed.rowcount == 1:
+    if claimed.first() is not None:
         mpi = proposed_mpi
         await _enter(connection, given, mpi=mpi, sealer=sealer, blinder=blinder, now=now)
     else:
