@@ -9,6 +9,8 @@ import psycopg
 from yimatong.cli.binaries import OLDEST
 from yimatong.cli.errors import DatabaseUrlInvalid
 
+SCHEMES = {"postgresql", "postgres"}
+
 _SIGNS = (
     (("password authentication failed", "no password supplied"), "用户名或密码不对", "wrong user or password"),
     (("does not exist",), "用户或数据库不存在", "no such role or database"),
@@ -21,9 +23,11 @@ _SIGNS = (
 
 
 def without_password(url: str) -> str:
-    """Return host, port and database of a URL, for people."""
+    """Return host, port and database of a URL, for people; ``?`` for what is no URL of a database."""
     try:
         parts = urlsplit(url)
+        if parts.scheme not in SCHEMES:
+            return "?"
         host = parts.hostname or "local"
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
@@ -38,7 +42,7 @@ def check_server(url: str) -> None:
         DatabaseUrlInvalid: says which of these fails.
     """
     where = without_password(url)
-    if urlsplit(url).scheme not in {"postgresql", "postgres"}:
+    if not url.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
         raise DatabaseUrlInvalid(
             where=where, reason_zh="地址应以 postgresql:// 开头", reason_en="the address begins with postgresql://"
         )
