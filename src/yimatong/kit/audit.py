@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 from sqlalchemy import insert, text
 
 from yimatong.kit.db import Connection
@@ -61,6 +62,51 @@ async def record(
             detail=detail,
         )
     )
+
+
+class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the audit as people read it; ``mark`` is its place, for the next page."""
+
+    mark: str
+    at: datetime
+    actor: str
+    institution_id: str | None
+    action: str
+    object_kind: str
+    object_id: str
+    result: str
+    request_id: str
+    detail: str
+
+
+_LATEST = text(
+    """
+    SELECT txid::text || '.' || id AS mark, at, actor, institution_id, action, object_kind, object_id, result,
+           request_id, detail
+    FROM kit_audit_event
+    WHERE (:txid = '' OR (txid, id) < (cast(nullif(:txid, '') AS xid8), :id)) AND (:actor = '' OR actor = :actor)
+      AND (:action = '' OR action = :action)
+    ORDER BY txid DESC, id DESC LIMIT :limit
+    """
+)
+
+
+async def latest(
+    connection: Connection, *, before: str = "", actor: str = "", action: str = "", limit: int = 50
+) -> list[AuditRow]:
+    """Return the newest rows, optionally of one actor or action; ``before`` is the mark that a page ended with.
+
+    Raises:
+        ValueError: ``before`` is no mark.
+    """
+    txid, _, row_id = before.partition(".")
+    if before and not (txid.isdecimal() and row_id.isdecimal()):
+        message = "not a mark of an audit row"
+        raise ValueError(message)
+    rows = await connection.execute(
+        _LATEST, {"txid": txid, "id": int(row_id or 0), "actor": actor, "action": action, "limit": limit}
+    )
+    return [AuditRow(**row._mapping) for row in rows]  # noqa: SLF001 -- SQLAlchemy's documented accessor
 
 
 _LAST = text("SELECT seq, upto_txid::text, upto_id, mac FROM kit_audit_seal ORDER BY seq DESC LIMIT 1")

@@ -1,0 +1,1 @@
+"""The cashier: one order, its channels, its outcome."""

@@ -1,0 +1,26 @@
+"""What every page of the console shows around its content: the menu that the operator's roles open."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from yimatong.web.page import Page
+
+ENTRIES: Final = (
+    ("home", "/console", "console:home"),
+    ("codes", "/console/codes", "console:codes"),
+    ("payments", "/console/payments", "console:payments"),
+    ("discrepancies", "/console/discrepancies", "console:discrepancies"),
+    ("audit", "/console/audit", "console:audit"),
+)
+"""Name of the entry (its text is ``menu.<name>``), address, permission."""
+
+
+def shell(page: Page, here: str) -> dict[str, Any]:
+    """Return the names that ``console/base.html`` needs."""
+    allowed = page.operator.permissions
+    return {
+        "here": here,
+        "entries": [(name, address) for name, address, permission in ENTRIES if permission in allowed],
+        "roles": sorted(page.operator.roles),
+    }
