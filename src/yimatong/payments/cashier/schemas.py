@@ -48,7 +48,7 @@ class StartedAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """A try whose outcome is open, as the cashier page goes on with it; ``unknown`` while the channel is being asked."""
+    """A try whose outcome is open, as the cashier page goes on with it; ``unknown``: the channel is being asked."""
 
     attempt_no: str
     channel: str
