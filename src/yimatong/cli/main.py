@@ -38,11 +38,14 @@ def up(
     database_url: Annotated[
         str | None, typer.Option(help="使用已有的 PostgreSQL / an existing server", envvar="YMT_DATABASE_URL")
     ] = None,
+    process: Annotated[
+        list[str] | None, typer.Option(help="只启动这些进程，可重复 / only these processes, repeatable")
+    ] = None,
 ) -> None:
     """启动整个平台，Ctrl-C 停止 / Start the whole platform; Ctrl-C stops it."""
     from yimatong.cli.up import up as run_platform  # noqa: PLC0415
 
-    run_platform(data, port_base=port_base, database_url=database_url)
+    run_platform(data, port_base=port_base, database_url=database_url, processes=process)
 
 
 @app.command()

@@ -25,9 +25,9 @@ import psycopg
 
 from yimatong.cli import configuration, migrate, ports
 from yimatong.cli.databases import check_server
-from yimatong.cli.errors import AlreadyRunning, FolderUnusable, PartMissing
+from yimatong.cli.errors import AlreadyRunning, FolderUnusable, PartMissing, UnknownName
 from yimatong.cli.postgres import LocalPostgres
-from yimatong.cli.processes import DEMONSTRATION, available
+from yimatong.cli.processes import DEMONSTRATION, PROCESSES, available
 from yimatong.cli.supervisor import Supervisor, serving
 from yimatong.kit import settings as kit_settings
 from yimatong.kit.settings import Addresses, Settings
@@ -95,6 +95,9 @@ class LocalPlatform:
             AlreadyRunning, PortTaken, FolderUnusable, DatabaseUrlInvalid, PostgresFailed, ProcessFailed: as named.
         """
         wanted = list(processes) if processes is not None else available()
+        for name in wanted:
+            if name not in PROCESSES:
+                raise UnknownName(name=name, kind_zh="进程", kind_en="process", known=", ".join(PROCESSES))
         try:
             self.start_base()
             if seed:

@@ -88,8 +88,8 @@ class Progress:
             self._console.print(f"  {mark} {self._title} ({time.monotonic() - self._begun:.1f} s)")
 
 
-def up(data: Path | None, *, port_base: int, database_url: str | None) -> None:
-    """Run the platform until it is asked to stop."""
+def up(data: Path | None, *, port_base: int, database_url: str | None, processes: Sequence[str] | None = None) -> None:
+    """Run the platform, or only some of its processes, until it is asked to stop."""
     console = Console(highlight=False)
     begun = time.monotonic()
     progress = Progress(console)
@@ -97,7 +97,7 @@ def up(data: Path | None, *, port_base: int, database_url: str | None) -> None:
     _listen_to_signals()
     try:
         try:
-            platform.start()
+            platform.start(processes)
         except BaseException:
             progress.close(mark="[red]✘[/]")
             raise
@@ -163,7 +163,7 @@ def _introduce(console: Console, platform: LocalPlatform, *, seconds: float) -> 
         console.print(f"  {number}. {line}".replace("{web}", platform.addresses.web))
     missing = [name for name in PROCESSES if name not in started]
     if missing:
-        console.print(f"  这个版本还没有 / not in this version yet: {', '.join(missing)}")
+        console.print(f"  没有启动 / not started: {', '.join(missing)}")
     console.print(f"  数据 / data: {platform.data}   日志 / logs: {platform.data / 'logs'}   Ctrl-C 停止 / stops")
 
 
