@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -29,6 +30,21 @@ async def test_what_was_flushed_is_there_again_and_the_rest_is_not(tmp_path):
     store.close()
     again = Store(tmp_path)
     assert list(again.table("notes", Note)) == [Note("three")]
+    again.close()
+
+
+async def test_a_caller_that_goes_away_tears_nothing(tmp_path):
+    store = Store(tmp_path)
+    notes = store.table("notes", Note)
+    for number in range(50):
+        notes.put(str(number), Note("x"))
+        flushing = asyncio.create_task(store.flush())
+        await asyncio.sleep(0)
+        flushing.cancel()
+    await store.flush()
+    store.close()
+    again = Store(tmp_path)
+    assert len(again.table("notes", Note)) == 50
     again.close()
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -75,6 +76,31 @@ def test_dropped_and_duplicated_notices(world, books, listener):
     assert {json.loads(body)["id"] for _, body in listener.got} == {dropped["notice_id"]}
 
 
+def test_a_probe_goes_before_the_notice_and_its_answer_is_kept(world, books, listener, until):
+    listener.status = 401
+    world.control("/control/wechat/faults", {"probe_notices": 1})
+    place(books, "PROBE00001", listener.url)
+    world.control("/control/wechat/pay", {"out_trade_no": "PROBE00001"})
+    until(lambda: notice_of(world, "PROBE00001")["tries"] == 1)
+    assert notice_of(world, "PROBE00001")["probe_status"] == 401
+    signatures = [headers["Wechatpay-Signature"] for headers, _ in listener.got]
+    assert [each.startswith("WECHATPAY/SIGNTEST/") for each in signatures] == [True, False]
+
+
+def test_a_row_that_crosses_the_day_is_in_the_next_bill(world, books):
+    for number in ("CROSS00001", "CROSS00002"):
+        place(books, number)
+        world.control("/control/wechat/pay", {"out_trade_no": number})
+    today = clock.business_date(clock.now())
+    closed = world.control("/control/wechat/close-day", {"date": today.isoformat(), "kinds": ["cross_day"]})
+    tomorrow = (today + timedelta(days=1)).isoformat()
+    world.control("/control/wechat/close-day", {"date": tomorrow, "kinds": []})
+    moved = closed["planted"][0]["transaction_id"]
+    bills = world._directory / "bills"
+    assert moved not in (bills / f"{today}-1900000109-ALL.csv").read_text()
+    assert moved in (bills / f"{tomorrow}-1900000109-ALL.csv").read_text()
+
+
 def test_payer_page_pays_cancels_and_explains(world, books):
     for number in ("PAGE000001", "PAGE000002"):
         place(books, number)
@@ -128,83 +154,62 @@ def test_platform_key_is_made_once_and_private(tmp_path):
     assert seal("x", api_v3_key="k" * 32, associated_data="t") != seal("x", api_v3_key="k" * 32, associated_data="t")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+_PROCESS = """
+import sys, time
+from pathlib import Path
+from yimatong.sandbox.local import LocalWorld
+with LocalWorld(Path(sys.argv[1])) as world:
+    print(world.url, world.control_url, flush=True)
+    time.sleep(60)
+"""
 
 
-def started(directory, port: int, control_port: int) -> subprocess.Popen:
-    script = (
-        "import asyncio,sys;from pathlib import Path;from yimatong.sandbox.app import serve;"
-        "asyncio.run(serve(Path(sys.argv[1]),port=int(sys.argv[2]),control_port=int(sys.argv[3])))"
+@contextlib.contextmanager
+def process(directory) -> Iterator[tuple[str, str]]:
+    """A simulator in a process of its own, killed at the end."""
+    running = subprocess.Popen([sys.executable, "-c", _PROCESS, directory], stdout=subprocess.PIPE, text=True)
+    try:
+        url, control_url = running.stdout.readline().split()
+        yield url, control_url
+    finally:
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait()
+        running.stdout.close()
+
+
+async def place_on_the_wire(url: str, merchant, notify_url: str) -> int:
+    from yimatong.payments.channels.wechat import signing
+
+    order = {"appid": "wx88", "mchid": merchant.mchid, "description": "d", "out_trade_no": "KILLED0001"}
+    body = json.dumps(order | {"notify_url": notify_url, "amount": {"total": 7}})
+    authorization = signing.authorization(
+        merchant_id=merchant.mchid,
+        serial_no=merchant.serial_no,
+        private_key_pem=merchant.private_key_pem,
+        method="POST",
+        target="/v3/pay/transactions/native",
+        body=body,
+        now=clock.now(),
+        nonce="n1",
     )
-    process = subprocess.Popen([sys.executable, "-c", script, directory, str(port), str(control_port)])
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        try:
-            httpx.get(f"http://127.0.0.1:{control_port}/health/live", trust_env=False)
-            httpx.get(f"http://127.0.0.1:{port}/health/live", trust_env=False)
-        except httpx.TransportError:
-            time.sleep(0.05)
-        else:
-            return process
-    process.kill()
-    pytest.fail("the sandbox did not start")
+    async with Outbound() as outbound:
+        address = f"{url}/v3/pay/transactions/native"
+        headers = {"Authorization": authorization}
+        return (await outbound.send("x", "POST", address, body=body.encode(), headers=headers)).status
 
 
 def test_a_killed_simulator_goes_on_where_it_was(tmp_path, listener):
-    from yimatong.payments.channels.wechat import signing
-
-    port, control_port = free_port(), free_port()
-    control = f"http://127.0.0.1:{control_port}"
-    process = started(tmp_path, port, control_port)
-    try:
+    listener.status = 500
+    with process(tmp_path) as (url, control):
         merchant = enrol(control, mchid="1900000109", appid="wx88")
         call_control(control, "/control/wechat/conditions", {"notice_factor": 0.01})
-        listener.status = 500
-        body = json.dumps(
-            {
-                "appid": "wx88",
-                "mchid": "1900000109",
-                "description": "d",
-                "out_trade_no": "KILLED0001",
-                "notify_url": listener.url,
-                "amount": {"total": 7},
-            }
-        )
-        target = "/v3/pay/transactions/native"
-        authorization = signing.authorization(
-            merchant_id=merchant.mchid,
-            serial_no=merchant.serial_no,
-            private_key_pem=merchant.private_key_pem,
-            method="POST",
-            target=target,
-            body=body,
-            now=clock.now(),
-            nonce="n1",
-        )
-        url = f"http://127.0.0.1:{port}{target}"
-
-        async def send() -> int:
-            async with Outbound() as outbound:
-                headers = {"Authorization": authorization}
-                return (await outbound.send("x", "POST", url, body=body.encode(), headers=headers)).status
-
-        assert asyncio.run(send()) == 200
+        assert asyncio.run(place_on_the_wire(url, merchant, listener.url)) == 200
         call_control(control, "/control/wechat/pay", {"out_trade_no": "KILLED0001"})
         listener.wait(1)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
     listener.status = 204
     before = len(listener.got)
-    process = started(tmp_path, port, control_port)
-    try:
+    with process(tmp_path) as (_, control):
         listener.wait(before + 1)
         orders = call_control(control, "/control/wechat/orders?trade_state=SUCCESS")
         assert [(each["out_trade_no"], each["total_fen"]) for each in orders] == [("KILLED0001", 7)]
         assert call_control(control, "/control/wechat/platform-key")["platform_key_id"] == merchant.platform_key_id
-    finally:
-        process.terminate()
-        process.wait()

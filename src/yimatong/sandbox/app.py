@@ -1,4 +1,7 @@
-"""The outside world as two ASGI applications over one state: the wire (8490) and the control port (8491)."""
+"""The outside world as two ASGI applications over one state: the wire (8490) and the control port (8491).
+
+Both are served by one process and one event loop.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from litestar import Litestar, Request, Response, get
 from litestar.datastructures import State
 from litestar.types import ASGIApp
@@ -20,9 +22,6 @@ from yimatong.sandbox.wechat import control, pages, wire
 from yimatong.sandbox.wechat.notify import Notifier
 from yimatong.sandbox.wechat.rows import WireError
 from yimatong.sandbox.wechat.state import WeChat
-
-PORT = 8490
-CONTROL_PORT = 8491
 
 
 class World:
@@ -69,25 +68,6 @@ def build(world: World) -> ASGIApp:
 def build_control(world: World) -> ASGIApp:
     """Return the control port over the same world. Never exposed beyond the machine."""
     return _app([_live, *control.HANDLERS, *his.CONTROL], world)
-
-
-async def serve(
-    directory: Path, *, host: str = "127.0.0.1", port: int = PORT, control_port: int = CONTROL_PORT
-) -> None:
-    """Serve both ports until a signal ends the process. The control port listens on loopback only."""
-    world = World(directory)
-    servers = [
-        _server(build(world), host, port),
-        _server(build_control(world), "127.0.0.1", control_port),
-    ]
-    try:
-        await asyncio.gather(*(server.serve() for server in servers))
-    finally:
-        world.store.close()
-
-
-def _server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
-    return uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3))
 
 
 def _app(handlers: list[Any], world: World, lifespan: list[Any] | None = None) -> Litestar:

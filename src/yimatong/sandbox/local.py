@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +35,14 @@ class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
     platform_public_key_pem: str
 
 
+class _Server(uvicorn.Server):
+    """uvicorn that leaves the signals alone: only a main thread may take them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 class LocalWorld:
     """A running world; a context manager. ``url`` is the wire, ``control_url`` the control port."""
 
@@ -49,7 +59,7 @@ class LocalWorld:
         self._world = World(self._directory)
         for app in (build(self._world), build_control(self._world)):
             config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, ws="none")
-            self._servers.append(uvicorn.Server(config))
+            self._servers.append(_Server(config))
         self._thread.start()
         while not all(server.started for server in self._servers):
             if not self._thread.is_alive():
@@ -83,9 +93,8 @@ class LocalWorld:
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        # serve() itself takes over the signals, which only a main thread may.
         both = zip(self._servers, self._sockets, strict=True)
-        await asyncio.gather(*(server._serve(sockets=[own]) for server, own in both))  # noqa: SLF001
+        await asyncio.gather(*(server.serve(sockets=[own]) for server, own in both))
 
 
 def enrol(control_url: str, *, mchid: str, appid: str, name: str = "模拟医院") -> Enrolled:

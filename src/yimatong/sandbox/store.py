@@ -37,7 +37,7 @@ class Store:
         self._buffer: list[tuple[str, str, msgspec.Struct | None]] = []
         self._asked = 0
         self._durable = 0
-        self._writing = asyncio.Lock()
+        self._writing: asyncio.Task[None] | None = None
         self._size = self._replay()
         self._file = self._path.open("r+b") if self._path.exists() else self._path.open("w+b")
         self._file.truncate(self._size)
@@ -56,9 +56,9 @@ class Store:
         """Return when everything noted so far is on the disk. Concurrent callers share one fsync."""
         target = self._asked
         while self._durable < target:
-            async with self._writing:
-                if self._durable < target:
-                    await self._write_buffer()
+            if self._writing is None or self._writing.done():
+                self._writing = asyncio.create_task(self._write_buffer())
+            await asyncio.shield(self._writing)  # a caller that goes away must not tear a line
 
     def close(self) -> None:
         """Close the file; what was not flushed is lost, as it would be in a crash."""

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from yimatong.kit.clock import BEIJING, day_bounds
 from yimatong.kit.money import plain_yuan
-from yimatong.sandbox.wechat.rows import BANK, Merchant, Order, Refund
+from yimatong.sandbox.wechat.rows import BANK, BillRow, Merchant, Order, Refund
 
 RATE = Decimal("0.0060")
 _FEE_STEP = Decimal("0.00001")
@@ -38,28 +38,6 @@ SUMMARY = (
     *("总交易单数", "应结订单总金额", "退款总金额", "充值券退款总金额"),
     *("手续费总金额", "订单总金额", "申请退款总金额"),
 )
-
-
-class BillRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of a bill: a payment (``refund_id`` empty) or a refund."""
-
-    moment: datetime
-    appid: str
-    mchid: str
-    transaction_id: str
-    out_trade_no: str
-    openid: str
-    trade_type: str
-    state: str
-    total_fen: int
-    description: str
-    attach: str
-    fee_yuan: Decimal
-    refund_id: str = ""
-    out_refund_no: str = ""
-    refund_fen: int = 0
-    refund_status: str = ""
-    refunded_at: datetime | None = None
 
 
 class Planted(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +114,7 @@ class Plan:
         self._change: dict[int, tuple[BillRow, ...]] = {}
         self._rows = rows
         self._added: list[BillRow] = []
+        self.carried: list[BillRow] = []
         self.planted: list[Planted] = []
         self.short: dict[str, int] = {}
 
@@ -167,6 +146,15 @@ class Plan:
         row = self._take(lambda _row: True)
         if row is not None:
             self._show("platform_only", row)
+        return row is not None
+
+    def cross_day(self) -> bool:
+        """Leave a row out and write it into the bill of the next day."""
+        row = self._take(lambda _row: True)
+        if row is not None:
+            _, next_day = day_bounds(self._day)
+            self._show("cross_day", row)
+            self.carried.append(replace(row, moment=next_day + timedelta(seconds=1)))
         return row is not None
 
     def channel_only(self) -> bool:
@@ -258,6 +246,7 @@ _PLANTERS: dict[str, Callable[[Plan], bool]] = {
     "platform_only": Plan.platform_only,
     "channel_only": Plan.channel_only,
     "refund_amount": Plan.refund_amount,
+    "cross_day": Plan.cross_day,
 }
 KINDS = tuple(_PLANTERS)
 """Every kind of difference that can be planted."""

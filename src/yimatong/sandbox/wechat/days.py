@@ -6,13 +6,13 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from yimatong.sandbox.wechat import bill
-from yimatong.sandbox.wechat.rows import ClosedDay, Merchant, WireError
+from yimatong.sandbox.wechat.rows import BillRow, ClosedDay, Merchant, WireError
 from yimatong.sandbox.wechat.state import WeChat
 
 
@@ -31,15 +31,22 @@ async def close_day(
         raise WireError(400, "PARAM_ERROR", f"unknown kinds {unknown}; known are {list(bill.KINDS)}")
     merchants = [merchant for merchant in wechat.merchants if mchid in ("", merchant.mchid)]
     names = {merchant.mchid for merchant in merchants}
-    rows = [row for row in bill.rows_of(day, wechat.orders, wechat.refunds) if row.mchid in names]
+    before = wechat.days.get((day - timedelta(days=1)).isoformat())
+    true = [*(before.carried if before else ()), *bill.rows_of(day, wechat.orders, wechat.refunds)]
+    rows = [row for row in true if row.mchid in names]
     plan = bill.Plan(day, rows, merchants, seed=seed)
     plan.plant(kinds, count)
     sha1 = await asyncio.to_thread(_write, wechat.store.directory, day, plan.result(), merchants)
     known = wechat.days.get(day.isoformat())
     if known is not None and mchid:
         sha1 = {key: value for key, value in known.sha1.items() if key.partition("/")[0] != mchid} | sha1
+    carried = [row for row in (known.carried if known else ()) if row.mchid not in names]
     closed = ClosedDay(
-        date=day.isoformat(), seed=seed, sha1=sha1, planted=[msgspec.to_builtins(each) for each in plan.planted]
+        date=day.isoformat(),
+        seed=seed,
+        sha1=sha1,
+        planted=[msgspec.to_builtins(each) for each in plan.planted],
+        carried=(*carried, *plan.carried),
     )
     wechat.days.put(closed.date, closed)
     return closed, plan.short
@@ -68,7 +75,7 @@ def bill_path(directory: Path, day: str, mchid: str, bill_type: str) -> Path:
     return directory / "bills" / f"{day}-{mchid}-{bill_type}.csv"
 
 
-def _write(directory: Path, day: date, rows: Sequence[bill.BillRow], merchants: Sequence[Merchant]) -> dict[str, str]:
+def _write(directory: Path, day: date, rows: Sequence[BillRow], merchants: Sequence[Merchant]) -> dict[str, str]:
     (directory / "bills").mkdir(exist_ok=True)
     sha1: dict[str, str] = {}
     for merchant in merchants:

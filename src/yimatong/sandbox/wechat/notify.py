@@ -18,6 +18,7 @@ from yimatong.sandbox.wechat.state import WeChat
 
 SCHEDULE_S = (15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600)
 """支付通知: 15s/15s/30s/3m/10m/20m/30m/30m/30m/60m/3h/3h/3h/6h/6h."""
+PROBE = "WECHATPAY/SIGNTEST/"
 AT_ONCE_MAX = 32
 IDLE_S = 0.2
 _OK = range(200, 300)
@@ -65,6 +66,9 @@ class Notifier:
 
     async def _deliver(self, outbound: Outbound, notice: Notice) -> None:
         wechat = self._wechat
+        probe_status = notice.probe_status
+        if wechat.faults.strikes("probe_notices", notice.url):
+            probe_status = await self._send(outbound, notice, probe=True)
         copies = 2 if wechat.faults.strikes("duplicate_notices", notice.url) else 1
         statuses = await asyncio.gather(*(self._send(outbound, notice) for _ in range(copies)))
         status = min(statuses)
@@ -76,13 +80,20 @@ class Notifier:
         else:
             pause_s = SCHEDULE_S[tries - 1] * wechat.conditions.notice_factor
             state, due_at = "pending", clock.now() + timedelta(seconds=pause_s)
-        wechat.save_notice(replace(notice, state=state, tries=tries, due_at=due_at, last_status=status))
+        wechat.save_notice(
+            replace(notice, state=state, tries=tries, due_at=due_at, last_status=status, probe_status=probe_status)
+        )
         await wechat.store.flush()
 
-    async def _send(self, outbound: Outbound, notice: Notice) -> int:
-        """Send once; return the HTTP status, or 999 when there was no answer."""
+    async def _send(self, outbound: Outbound, notice: Notice, *, probe: bool = False) -> int:
+        """Send once; return the HTTP status, or 999 when there was no answer.
+
+        A ``probe`` carries a signature that does not verify, as WeChat Pay sends to see whether a merchant checks.
+        """
         body = envelope(self._wechat, notice)
         headers = self._wechat.key.headers(body, moment=self._wechat.wire_time(clock.now()))
+        if probe:
+            headers["Wechatpay-Signature"] = PROBE + headers["Wechatpay-Signature"]
         headers |= {"Content-Type": "application/json", "User-Agent": "Mozilla/4.0"}
         try:
             return (await outbound.send(notice.mchid, "POST", notice.url, body=body, headers=headers)).status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -179,6 +180,30 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     state: str = "pending"
     tries: int = 0
     last_status: int = 0
+    probe_status: int = 0
+    """What the merchant answered to a probe; 2xx means that it does not verify."""
+
+
+class BillRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a bill: a payment (``refund_id`` empty) or a refund."""
+
+    moment: datetime
+    appid: str
+    mchid: str
+    transaction_id: str
+    out_trade_no: str
+    openid: str
+    trade_type: str
+    state: str
+    total_fen: int
+    description: str
+    attach: str
+    fee_yuan: Decimal
+    refund_id: str = ""
+    out_refund_no: str = ""
+    refund_fen: int = 0
+    refund_status: str = ""
+    refunded_at: datetime | None = None
 
 
 class ClosedDay(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,6 +213,8 @@ class ClosedDay(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     sha1: dict[str, str]
     planted: list[dict[str, Any]]
+    carried: tuple[BillRow, ...] = ()
+    """Rows that a ``cross_day`` difference moved into the bill of the next day."""
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -222,6 +249,7 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     broken_bills: int = 0
     drop_notices: int = 0
     duplicate_notices: int = 0
+    probe_notices: int = 0
 
     def strikes(self, name: str, path: str = "") -> bool:
         """Say whether fault ``name`` strikes now, and count it down."""
