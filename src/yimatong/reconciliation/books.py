@@ -149,11 +149,11 @@ _Key = tuple[date, str, str, str, int]
 
 
 def _key(day: date, finding: Finding) -> _Key:
-    return day, finding.kind, finding.number, _counted(day, finding), finding.rank
+    return day, finding.kind, finding.number, _counted(finding), finding.rank
 
 
-def _counted(_day: date, finding: Finding) -> str:
-    """Return whose row the finding's own day counts. Across two days only the side with the line, or the other, does."""
+def _counted(finding: Finding) -> str:
+    """Return whose row its own day counts: of a pair across two days, the bill's is the one that has a line."""
     if finding.partner_day is not None:
         return "platform" if finding.bill_line is None else "bill"
     if finding.platform is not None and finding.bill is not None:
@@ -191,7 +191,7 @@ def _values(day: Day, own_day: date, finding: Finding) -> dict[str, object]:
         "bill_date": own_day,
         "movement": finding.kind,
         "number": finding.number,
-        "side": _counted(own_day, finding),
+        "side": _counted(finding),
         "rank": finding.rank,
         "kind": finding.klass,
         "partner_day": finding.partner_day,

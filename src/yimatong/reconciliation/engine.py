@@ -16,13 +16,14 @@ from typing import Any
 import duckdb
 import msgspec
 
+from yimatong.kit.errors import Refusal
 from yimatong.reconciliation import matching
 from yimatong.reconciliation.bills.base import BillRow
 from yimatong.reconciliation.bills.registry import BillFormat
-from yimatong.reconciliation.errors import BillSummaryWrong, BillTruncated, NotConserved
+from yimatong.reconciliation.errors import NotConserved
 from yimatong.reconciliation.matching import Finding, Movement, Tally
 
-_NULL = "\\N"
+_NULL = "\x01null"
 _COLUMNS = {
     "pos": "BIGINT",
     "kind": "VARCHAR",
@@ -120,7 +121,7 @@ class _Desk:
             if doubts.fetchall() != [(staging.lines, 0)]:
                 return False
             staging.check(self._duck.execute(f"{staging.sums} FROM staged").fetchall()[0])
-        except (duckdb.Error, BillSummaryWrong, BillTruncated):
+        except (duckdb.Error, Refusal):
             return False
         finally:
             path.unlink()

@@ -1,9 +1,9 @@
 """WeChat Pay's trade bill (交易账单), every published layout of it. Pure.
 
-Source: pay.weixin.qq.com, 申请交易账单 and 账单字段说明; developers.weixin.qq.com, 下载交易账单. Comma, UTF-8; a header;
-rows whose cells each start with a back-tick, so that a comma inside a name separates nothing; the header of the
-summary and its line. Columns differ by merchant and by year (27, 24 of older merchants, fewer in SUCCESS, two more in REFUND):
-they are found by name, unknown ones are let through, a missing one is refused.
+Source: pay.weixin.qq.com, 申请交易账单 and 账单字段说明; developers.weixin.qq.com, 下载交易账单. Comma, UTF-8: a
+header; rows whose cells each start with a back-tick, so that a comma inside a name separates nothing; the header of
+the summary and its line. Columns differ by merchant and by year (27, 24 of older merchants, fewer in SUCCESS, two more
+in REFUND): they are found by name, unknown ones are let through, a missing one is refused.
 
 Times are Beijing time. The state of a refund is that of the moment when the bill was made and is never updated.
 """

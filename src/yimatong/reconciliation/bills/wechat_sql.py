@@ -47,8 +47,8 @@ def staging(content: bytes, *, merchant_id: str) -> Staging | None:
     if not head_end or not tail:
         return None
     try:
-        layout = wechat.read_layout(body[:head_end].decode().strip("\r\n"))
-        summary = body[tail:].decode().splitlines()
+        layout = wechat.read_layout(_without_end(body[:head_end].decode()))
+        summary = [_without_end(line) for line in body[tail:].decode().split("\n")]
     except (UnicodeDecodeError, BillColumnMissing):
         return None
     if len(summary) < 2 or any(summary[2:]):  # noqa: PLR2004 -- the header of the summary and its line
@@ -86,7 +86,7 @@ def _select(layout: Layout, merchant_id: str) -> str:
     words = " ".join(f"WHEN {_quoted(word)} THEN {_quoted(name)}" for word, name in REFUND_STATES.items())
     by_kind = f"""CASE WHEN {refund} THEN {_fits(refund_amount, YUAN_FORM)} AND {refund_form}
     ELSE {_cell(at[STATE])} <> 'REFUND' AND {_cell(at[NUMBER])} <> ''
-      AND {_fits(_cell(layout.amount), YUAN_FORM)} AND {_fits(_cell(layout.settled), YUAN_FORM)} END"""  # noqa: S608
+      AND {_fits(_cell(layout.amount), YUAN_FORM)} AND {_fits(_cell(layout.settled), YUAN_FORM)} END"""
     forms = [
         f"len(c) = {layout.width}",
         "text[1] = '`'",
@@ -120,6 +120,10 @@ SELECT line,
   coalesce({" AND ".join(forms)}, false) AS valid{sums}
 FROM (SELECT line, text, string_split(text, {_quoted(CUT)}) AS c FROM raw)
 """  # noqa: S608 -- names and forms are constants of this module; the only outside value is quoted
+
+
+def _without_end(line: str) -> str:
+    return line.removesuffix("\n").removesuffix("\r")
 
 
 def _cell(position: int) -> str:
