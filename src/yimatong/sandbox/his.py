@@ -12,7 +12,7 @@ import asyncio
 import base64
 import hashlib
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -160,7 +160,7 @@ def _moment(timestamp: str) -> datetime | None:
     if not timestamp.isdecimal():
         return None
     try:
-        return datetime.fromtimestamp(int(timestamp), tz=clock.now().tzinfo)
+        return datetime.fromtimestamp(int(timestamp), tz=UTC)
     except (OverflowError, ValueError):
         return None
 
