@@ -97,6 +97,17 @@ async def set_state(connection: Connection, caller_id: str, state: str) -> None:
         raise CallerUnknown
 
 
+async def set_webhook(connection: Connection, caller_id: str, *, url: str) -> None:
+    """Change where an institution's system is told of events.
+
+    Raises:
+        CallerUnknown: no such caller.
+    """
+    done = await connection.execute(update(caller).where(caller.c.caller_id == caller_id).values(webhook_url=url))
+    if done.rowcount != 1:
+        raise CallerUnknown
+
+
 async def forget_nonces(connection: Connection, *, before: datetime) -> int:
     """Remove nonces that the time-stamp window has closed on."""
     done = await connection.execute(delete(request_nonce).where(request_nonce.c.at < before))

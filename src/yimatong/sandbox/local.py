@@ -97,11 +97,14 @@ class LocalWorld:
         await asyncio.gather(*(server.serve(sockets=[own]) for server, own in both))
 
 
-def enrol(control_url: str, *, mchid: str, appid: str, name: str = "模拟医院") -> Enrolled:
-    """Make keys for a merchant, register it at the simulated WeChat Pay, and return what it configures."""
+def merchant_keys(*, mchid: str, appid: str, name: str) -> tuple[Merchant, str]:
+    """Draw a merchant's keys; return what WeChat Pay registers, and the private key (PEM) that the merchant keeps."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public_pem = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    private_pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     merchant = Merchant(
         mchid=mchid,
@@ -111,14 +114,18 @@ def enrol(control_url: str, *, mchid: str, appid: str, name: str = "模拟医院
         api_v3_key=secrets.token_hex(16),
         name=name,
     )
+    return merchant, private_pem.decode()
+
+
+def enrol(control_url: str, *, mchid: str, appid: str, name: str = "模拟医院") -> Enrolled:
+    """Make keys for a merchant, register it at the simulated WeChat Pay, and return what it configures."""
+    merchant, private_key_pem = merchant_keys(mchid=mchid, appid=appid, name=name)
     shown = call_control(control_url, "/control/wechat/merchants", msgspec.to_builtins(merchant))
     return Enrolled(
         mchid=mchid,
         appid=appid,
         serial_no=merchant.serial_no,
-        private_key_pem=key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode(),
+        private_key_pem=private_key_pem,
         api_v3_key=merchant.api_v3_key,
         platform_key_id=shown["platform_key_id"],
         platform_public_key_pem=shown["platform_public_key_pem"],
