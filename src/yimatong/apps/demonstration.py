@@ -13,8 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from yimatong.access import callers, operators
 from yimatong.access.caller import Caller
 from yimatong.access.callers import Institution
@@ -27,6 +25,7 @@ from yimatong.kit import clock
 from yimatong.kit.db import Connection
 from yimatong.kit.masking import Secret
 from yimatong.kit.settings import Settings, SettingsInvalid
+from yimatong.kit.settings import load as read_settings
 from yimatong.payments import accounts as merchants
 from yimatong.payments.channels.base import ChannelAccount
 from yimatong.sandbox.app import World
@@ -139,7 +138,7 @@ def _draw_keys(settings: Settings) -> dict[str, str]:
     for front in ("institution", "internet"):
         path = settings.data / f"settings.{front}-front.toml"
         if path.exists():
-            own = msgspec.toml.decode(path.read_bytes(), type=Settings)
+            own = read_settings(path)
             drawn[own.front_id] = own.front_secret
     return drawn
 

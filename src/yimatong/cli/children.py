@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Protocol
 
 import psutil  # type: ignore[import-untyped]  # no stubs in the package
 
@@ -36,8 +36,33 @@ class User(NamedTuple):
     gid: int
 
 
+class Child(Protocol):
+    """A child process: ``subprocess.Popen``, or one that the nursery forked."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def poll(self) -> int | None:
+        """Return the exit status, None while it lives."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal unless it has ended."""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+
+
 def spawn(
-    command: Sequence[str], *, log: IO[bytes], environment: Mapping[str, str] | None = None, cwd: Path | None = None
+    command: Sequence[str],
+    *,
+    log: IO[bytes],
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a child in a session of its own (Ctrl-C in the terminal reaches only us) with its output in ``log``."""
 
@@ -50,6 +75,7 @@ def spawn(
             env={**os.environ, **(environment or {}), PARENT: str(os.getpid())},
             cwd=cwd,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
 
     return _maker.submit(make).result()
@@ -70,13 +96,14 @@ def follow_parent() -> None:
     if not parent:
         return
     launch.die_with(parent, signal.SIGTERM)
+    if sys.platform != "linux":
+        threading.Thread(target=_watch, args=(parent,), daemon=True, name="parent watch").start()
 
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=watch, daemon=True, name="parent watch").start()
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def birth(pid: int) -> str:
@@ -175,7 +202,7 @@ def _gone(pid: int, born: str, *, within_s: float) -> bool:
     return True
 
 
-def end(child: subprocess.Popen[bytes], *, soft: signal.Signals, hard: signal.Signals, grace_s: float) -> int:
+def end(child: Child, *, soft: signal.Signals, hard: signal.Signals, grace_s: float) -> int:
     """End a child of this process and collect it; return its exit status."""
     if child.poll() is None:
         child.send_signal(soft)

@@ -99,7 +99,7 @@ class LocalPlatform:
             if name not in PROCESSES:
                 raise UnknownName(name=name, kind_zh="进程", kind_en="process", known=", ".join(PROCESSES))
         try:
-            self.start_base()
+            self.start_base(warm_up=bool(wanted))
             if seed:
                 self.seed()
             self.start_processes(wanted)
@@ -107,7 +107,7 @@ class LocalPlatform:
             self.stop()
             raise
 
-    def start_base(self) -> None:
+    def start_base(self, *, warm_up: bool = False) -> None:
         """Bring up what the processes stand on: folder, ports, database, settings, schema, keys."""
         if self.database is None:
             _make_folder(self.data)
@@ -119,6 +119,8 @@ class LocalPlatform:
             self._report(f"已结束上次遗留的进程：{'、'.join(left)} / ended what an earlier run left behind")
         self.port_base = self.port_base or ports.free_base()
         ports.require_free(ports.ports(self.port_base).values())
+        if warm_up:
+            self.supervisor.warm_up()
         url = self._start_database()
         configuration.write(self.data, database_url=url, port_base=self.port_base)
         self._report("更新数据库结构 / migrating the database")

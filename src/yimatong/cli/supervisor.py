@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import http.client
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from yimatong.cli import children
+from yimatong.cli import children, nursery
 from yimatong.cli.errors import ProcessFailed, UnknownName
 from yimatong.cli.ports import HOST
 from yimatong.cli.processes import HEALTH
@@ -30,19 +29,20 @@ class Process(NamedTuple):
     port: int
     environment: Mapping[str, str] = {}
     page: str = READY_PAGE
+    forked: bool = False
 
 
 def serving(name: str, *, port: int, settings: Path) -> Process:
-    """Return the specification of a process of the platform."""
+    """Return the specification of a process of the platform; where it can be forked, the command is not used."""
     command = [sys.executable, "-m", "yimatong.cli.main", "serve", name, "--port", str(port)]
     environment = {"YMT_SETTINGS": str(settings), "PYTHONUNBUFFERED": "1"}
-    return Process(name, command, port, environment, HEALTH.get(name, READY_PAGE))
+    return Process(name, command, port, environment, HEALTH.get(name, READY_PAGE), forked=nursery.SUPPORTED)
 
 
 class _Running:
     """A started process, with its history of crashes."""
 
-    def __init__(self, process: Process, child: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: Process, child: children.Child) -> None:
         self.process = process
         self.child = child
         self.started = time.monotonic()
@@ -59,6 +59,7 @@ class Supervisor:
         self._say = say
         self._running: dict[str, _Running] = {}
         self.register = children.Register(data / "processes.json")
+        self._nursery = nursery.Nursery(self.log("nursery"))
 
     def log(self, name: str) -> Path:
         """Return the log file of a process."""
@@ -72,6 +73,11 @@ class Supervisor:
     def names(self) -> list[str]:
         """Return the names of the started processes, in order."""
         return list(self._running)
+
+    def warm_up(self) -> None:
+        """Begin with the imports of the platform's processes, while other things are being prepared."""
+        if nursery.SUPPORTED:
+            self.register.add("nursery", self._nursery.open())
 
     def start(self, processes: Sequence[Process], *, ready_s: float = READY_S) -> None:
         """Start all of them at once, then wait for each.
@@ -130,6 +136,8 @@ class Supervisor:
             self._end(running)
             self.register.remove(name)
         self._running.clear()
+        self._nursery.close()
+        self.register.remove("nursery")
 
     def look(self) -> None:
         """Restart what crashed, waiting longer after each crash; called again and again by ``ymt up``."""
@@ -156,9 +164,15 @@ class Supervisor:
             raise UnknownName(name=name, kind_zh="进程", kind_en="process", known=", ".join(self._running))
         return self._running[name]
 
-    def _spawn(self, process: Process) -> subprocess.Popen[bytes]:
-        with self.log(process.name).open("ab") as log:
-            child = children.spawn(process.command, log=log, environment=process.environment)
+    def _spawn(self, process: Process) -> children.Child:
+        child: children.Child
+        log = self.log(process.name)
+        if process.forked:
+            self.warm_up()
+            child = self._nursery.spawn(process.name, port=process.port, environment=process.environment, log=log)
+        else:
+            with log.open("ab") as output:
+                child = children.spawn(process.command, log=output, environment=process.environment)
         self.register.add(process.name, child.pid)
         return child
 

@@ -23,7 +23,7 @@ from yimatong.reconciliation.bills.registry import BillFormat
 from yimatong.reconciliation.errors import NotConserved
 from yimatong.reconciliation.matching import Finding, Movement, Tally
 
-_NULL = "\x01null"
+_NULL = "\x02null"
 _COLUMNS = {
     "pos": "BIGINT",
     "kind": "VARCHAR",

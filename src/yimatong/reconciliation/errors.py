@@ -86,13 +86,13 @@ class AccountUnknown(Refusal):
     en = "there is no merchant account {account_id}"
 
 
-class DayNotOver(Refusal):
-    """The business day has not ended: its bill cannot be complete."""
+class DayInFuture(Refusal):
+    """The business day has not come yet."""
 
     code = "REC-2002"
     status = 409
-    zh = "{day} 还没有结束，不能对账"
-    en = "{day} is not over yet and cannot be reconciled"
+    zh = "{day} 还没有到，不能对账"
+    en = "{day} has not come yet and cannot be reconciled"
 
 
 class DiscrepancyNotFound(Refusal):

@@ -193,7 +193,8 @@ def _read_cursor(cursor: str) -> tuple[date, str]:
 
 
 def _run_view(found: Row[Any]) -> RunView:
-    return msgspec.convert(dict(found._mapping), type=RunView)  # noqa: SLF001 -- SQLAlchemy's documented accessor
+    values = dict(found._mapping)  # noqa: SLF001 -- SQLAlchemy's documented accessor
+    return RunView(**values | {"tallies": msgspec.convert(found.tallies, type=list[Tally])})
 
 
 def _view(found: Row[Any]) -> DiscrepancyView:

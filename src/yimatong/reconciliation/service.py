@@ -21,7 +21,7 @@ import msgspec
 from yimatong.crypto.gm.sm3 import sm3
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.vault import Vault
-from yimatong.kit.clock import day_bounds
+from yimatong.kit.clock import business_date, day_bounds
 from yimatong.kit.db import Database
 from yimatong.kit.errors import PlatformError
 from yimatong.payments import accounts
@@ -31,7 +31,7 @@ from yimatong.payments.queries import day_movements
 from yimatong.reconciliation import books, engine
 from yimatong.reconciliation.bills.registry import bill_format
 from yimatong.reconciliation.books import Day
-from yimatong.reconciliation.errors import AccountUnknown, DayNotOver
+from yimatong.reconciliation.errors import AccountUnknown, DayInFuture
 from yimatong.reconciliation.log import ReconciliationLog
 from yimatong.reconciliation.matching import DIFFERENCES, MATCHED, Finding, Movement, Tally
 
@@ -51,6 +51,7 @@ class AccountResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     version: int = 0
     bill_sha256: str = ""
+    read_fast: bool = False
     tallies: list[Tally] = []
     findings: list[Finding] = []
     error: PlatformError | None = None
@@ -94,10 +95,10 @@ async def run_day(
     Running a day again replaces its result. ``data``: the installation's folder; bills go to ``data/bills``.
 
     Raises:
-        AccountUnknown: no such account. DayNotOver: the day has not ended at ``now``.
+        AccountUnknown: no such account. DayInFuture: the day has not begun at ``now``.
     """
-    if day_bounds(day)[1] > now:
-        raise DayNotOver(day=day)
+    if day > business_date(now):
+        raise DayInFuture(day=day)
     async with db.read() as connection:
         known = [account for name in sorted(channels) for account in await accounts.all_of(connection, vault, name)]
     wanted = [account for account in known if account_id in (None, account.account_id)]
@@ -151,6 +152,7 @@ class _Desk(msgspec.Struct, frozen=True, kw_only=True):
             state=done.state,
             matched=done.matched_rows,
             differences=len(done.differences),
+            read_fast=done.read_fast,
             seconds=done.seconds,
         )
         return done
@@ -162,7 +164,7 @@ class _Desk(msgspec.Struct, frozen=True, kw_only=True):
         say(f"{day.account_id}：读取平台流水 / reading the platform's movements")
         platform = await self._movements(day)
         if content is None:
-            if platform:
+            if platform or day.bill_date == business_date(now):
                 raise BillNotReady(day=day.bill_date)
             async with self.db.transaction() as connection:
                 await books.keep(connection, day, tallies=[], findings=[], started_at=now, now=now)
@@ -178,8 +180,13 @@ class _Desk(msgspec.Struct, frozen=True, kw_only=True):
             kept = await books.keep(
                 connection, day, tallies=outcome.tallies, findings=outcome.findings, started_at=now, now=now
             )
-        return self._result(
-            "done", version=kept.version, bill_sha256=day.bill_sha256, tallies=kept.tallies, findings=kept.findings
+        return msgspec.structs.replace(
+            self._result("done"),
+            version=kept.version,
+            bill_sha256=day.bill_sha256,
+            read_fast=outcome.read_fast,
+            tallies=kept.tallies,
+            findings=kept.findings,
         )
 
     async def _fetch(self, day: date, *, now: datetime) -> bytes | None:
@@ -207,26 +214,13 @@ class _Desk(msgspec.Struct, frozen=True, kw_only=True):
             for each in found
         ]
 
-    def _result(
-        self,
-        state: str,
-        *,
-        version: int = 0,
-        bill_sha256: str = "",
-        tallies: list[Tally] | None = None,
-        findings: list[Finding] | None = None,
-        error: PlatformError | None = None,
-    ) -> AccountResult:
+    def _result(self, state: str, *, error: PlatformError | None = None) -> AccountResult:
         return AccountResult(
             channel=self.account.channel,
             account_id=self.account.account_id,
             institution_id=self.account.institution_id,
             state=state,
             seconds=0.0,
-            version=version,
-            bill_sha256=bill_sha256,
-            tallies=tallies or [],
-            findings=findings or [],
             error=error,
         )
 

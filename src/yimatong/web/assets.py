@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response, get
+from litestar.params import FromPath
 
 from yimatong.crypto.gm.sm3 import sm3
 from yimatong.kit.errors import NotFound
@@ -64,7 +65,7 @@ def missing() -> list[str]:
 
 
 @get("/static/{name:path}", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
-def read_asset(request: Request[Any, Any, Any], name: str) -> Response[bytes]:
+def read_asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
     """Answer one file of ``static/``."""
     found = _ASSETS.get(name.lstrip("/"))
     if found is None:

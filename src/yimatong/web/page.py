@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 from litestar import Request, Response
 from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
 
 from yimatong.access import operators, sessions
 from yimatong.access.caller import PLATFORM, Scope
@@ -259,7 +260,7 @@ class Page:
         }
 
 
-async def provide_page(request: Request[Any, Any, Any], parts: Parts) -> Page:
+async def provide_page(request: Request[Any, Any, Any], parts: NamedDependency[Parts]) -> Page:
     """Dependency of every page handler: the page with its session found and its form checked."""
     page = Page(request, parts, now=clock.now())
     await page.identify()

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from yimatong.access import sessions
 from yimatong.access.caller import PLATFORM
@@ -55,7 +57,7 @@ def face_of(order: CashierView, attempt: OpenAttempt | None, *, expired: bool) -
 
 
 @get("/cashier/open/{link:str}", permission="cashier:open", opt={"public": True}, include_in_schema=False)
-async def open_cashier(link: str, page: Page) -> Response[None]:
+async def open_cashier(link: FromPath[str], page: NamedDependency[Page]) -> Response[None]:
     """Use up the link of an order and open its cashier in this browser."""
     token = await page.write(
         lambda tx: sessions.open_link(tx, link, purpose="cashier", lifetime_s=KINDS["cashier"].lifetime_s, now=page.now)
@@ -64,13 +66,13 @@ async def open_cashier(link: str, page: Page) -> Response[None]:
 
 
 @get("/cashier", session="cashier", permission="cashier:show", reads="personal", include_in_schema=False)
-async def show_cashier(page: Page) -> Response[str]:
+async def show_cashier(page: NamedDependency[Page]) -> Response[str]:
     """Show the order as it stands."""
     return _show(page, await page.read(lambda tx: _stand(tx, page)))
 
 
 @get("/cashier/state", session="cashier", permission="cashier:show", include_in_schema=False)
-async def tell_state(page: Page) -> Response[Any]:
+async def tell_state(page: NamedDependency[Page]) -> Response[Any]:
     """Say whether the page has to be drawn again; asked every two seconds while it waits."""
     stand = await page.read(lambda tx: _stand(tx, page))
     changed = page.request.query_params.get("seen", "") != stand.mark
@@ -78,7 +80,7 @@ async def tell_state(page: Page) -> Response[Any]:
 
 
 @post("/cashier/pay", session="cashier", permission="cashier:pay", status_code=200, include_in_schema=False)
-async def pay(page: Page) -> Response[Any]:
+async def pay(page: NamedDependency[Page]) -> Response[Any]:
     """Start a payment, or go on with the open one, and lead back to the cashier that shows what to do."""
     form = await page.request.form()
     wanted = _wanted(page, channel=str(form.get("channel", "")), scene=str(form.get("scene", "")))
@@ -93,7 +95,7 @@ async def pay(page: Page) -> Response[Any]:
 
 
 @post("/cashier/ask", session="cashier", permission="cashier:pay", status_code=200, include_in_schema=False)
-async def ask(page: Page) -> Response[Any]:
+async def ask(page: NamedDependency[Page]) -> Response[Any]:
     """Ask the channel now how the payment stands."""
     await page.write(_nothing)
     await service.refresh(_desk(page), page.subject, scope=PLATFORM, now=page.now)

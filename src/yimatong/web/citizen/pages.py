@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from yimatong.access import callers, sessions
 from yimatong.access.caller import PLATFORM
@@ -35,7 +37,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/card/open/{link:str}", permission="card:open", opt={"public": True}, include_in_schema=False)
-async def open_card(link: str, page: Page) -> Response[None]:
+async def open_card(link: FromPath[str], page: NamedDependency[Page]) -> Response[None]:
     """Use up the link of an app and open the card for half an hour in this browser."""
     token = await page.write(
         lambda tx: sessions.open_link(tx, link, purpose="card", lifetime_s=KINDS["card"].lifetime_s, now=page.now)
@@ -44,7 +46,7 @@ async def open_card(link: str, page: Page) -> Response[None]:
 
 
 @get("/card", session="card", permission="card:show", reads="personal", include_in_schema=False)
-async def show_card(page: Page) -> Response[str]:
+async def show_card(page: NamedDependency[Page]) -> Response[str]:
     """Show the card; the code itself is asked for by the page once it stands."""
 
     async def look(tx: Connection) -> dict[str, Any]:
@@ -55,7 +57,7 @@ async def show_card(page: Page) -> Response[str]:
 
 
 @post("/card/code", session="card", permission="card:issue", status_code=200, include_in_schema=False)
-async def new_code(page: Page) -> Response[str]:
+async def new_code(page: NamedDependency[Page]) -> Response[str]:
     """Issue a dynamic code for the chosen purpose and draw it."""
     purpose = str((await page.request.form()).get("purpose", ""))
     if purpose not in PURPOSES:
@@ -66,13 +68,13 @@ async def new_code(page: Page) -> Response[str]:
 
 
 @get("/card/uses", session="card", permission="card:show", include_in_schema=False)
-async def show_uses(page: Page) -> Response[str]:
+async def show_uses(page: NamedDependency[Page]) -> Response[str]:
     """Show where the codes of this card were used; the page asks again every few seconds."""
     return page.html("citizen/uses.html", uses=await page.read(lambda tx: _uses(tx, page)))
 
 
 @get("/card/label", session="card", permission="card:issue", reads="personal", include_in_schema=False)
-async def show_label(page: Page) -> Response[str]:
+async def show_label(page: NamedDependency[Page]) -> Response[str]:
     """Show the static code for printing."""
 
     async def look(tx: Connection) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from litestar import Response, get, post
+from litestar.di import NamedDependency
 
 from yimatong.access import callers
 from yimatong.crypto.gm.sm3 import hmac_sm3
@@ -19,7 +20,7 @@ _PATH = "/console/audit"
 
 
 @get(_PATH, session="console", permission="console:audit", include_in_schema=False)
-async def list_audit(page: Page) -> Response[str]:
+async def list_audit(page: NamedDependency[Page]) -> Response[str]:
     """Show a page of audit rows."""
     wanted = {"actor": filters.words(page, "actor"), "action": filters.words(page, "action")}
     before = filters.words(page, "after")
@@ -39,7 +40,7 @@ async def list_audit(page: Page) -> Response[str]:
 
 
 @post(f"{_PATH}/verify", session="console", permission="console:audit", status_code=200, include_in_schema=False)
-async def verify_chain(page: Page) -> Response[str]:
+async def verify_chain(page: NamedDependency[Page]) -> Response[str]:
     """Compute the whole chain again and say whether it holds."""
     mac = partial(hmac_sm3, await page.vault.audit_key())
     anchor = page.parts.audit_anchor

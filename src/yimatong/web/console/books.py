@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from yimatong.access import callers
 from yimatong.kit.db import Connection
@@ -18,7 +20,7 @@ _PATH = "/console/payments"
 
 
 @get(_PATH, session="console", permission="console:payments", include_in_schema=False)
-async def list_payments(page: Page) -> Response[str]:
+async def list_payments(page: NamedDependency[Page]) -> Response[str]:
     """Show a page of orders, newest first."""
     wanted = {"state": filters.choice(page, "state", STATES), "source": filters.words(page, "source")}
     cursor = filters.words(page, "after")
@@ -47,7 +49,7 @@ async def list_payments(page: Page) -> Response[str]:
 
 
 @get(f"{_PATH}/{{order_no:str}}", session="console", permission="console:payments", include_in_schema=False)
-async def show_payment(order_no: str, page: Page) -> Response[str]:
+async def show_payment(order_no: FromPath[str], page: NamedDependency[Page]) -> Response[str]:
     """Show one order with its items and refunds; another institution's answers like an absent one."""
 
     async def look(tx: Connection) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from yimatong.access import callers
 from yimatong.kit.clock import business_date
@@ -22,7 +24,7 @@ _RUN_DAYS: Final = 14
 
 
 @get(_PATH, session="console", permission="console:discrepancies", include_in_schema=False)
-async def list_discrepancies(page: Page) -> Response[str]:
+async def list_discrepancies(page: NamedDependency[Page]) -> Response[str]:
     """Show the runs of a fortnight and a page of discrepancies; without a wish, those that are not settled."""
     day = filters.day(page)
     asked = "state" in page.request.query_params
@@ -69,7 +71,7 @@ async def list_discrepancies(page: Page) -> Response[str]:
 
 
 @get(f"{_PATH}/{{discrepancy_id:str}}", session="console", permission="console:discrepancies", include_in_schema=False)
-async def show_discrepancy(discrepancy_id: str, page: Page) -> Response[str]:
+async def show_discrepancy(discrepancy_id: FromPath[str], page: NamedDependency[Page]) -> Response[str]:
     """Show what each book says of one number; another institution's answers like an absent one."""
 
     async def look(tx: Connection) -> dict[str, Any]:

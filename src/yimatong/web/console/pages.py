@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get, post
+from litestar.di import NamedDependency
 
 from yimatong.access import operators, sessions
 from yimatong.access.errors import LoginLocked, LoginRefused
@@ -16,20 +17,20 @@ from yimatong.web.page import KINDS, Page
 
 
 @get("/", permission="console:login", opt={"public": True}, include_in_schema=False)
-async def front_door(page: Page) -> Response[None]:
+async def front_door(page: NamedDependency[Page]) -> Response[None]:
     """Lead whoever types the bare address to the console."""
     return page.go("/console")
 
 
 @get("/console/login", permission="console:login", opt={"public": True}, include_in_schema=False)
-async def show_login(page: Page) -> Response[str]:
+async def show_login(page: NamedDependency[Page]) -> Response[str]:
     """Show the login form."""
     note = "ended" if page.request.query_params.get("ended") else "out" if page.request.query_params.get("out") else ""
     return _login(page, note=note)
 
 
 @post("/console/login", permission="console:login", opt={"public": True}, status_code=200, include_in_schema=False)
-async def log_in(page: Page) -> Response[Any]:
+async def log_in(page: NamedDependency[Page]) -> Response[Any]:
     """Check login and password and open a console session; every try leaves an audit row."""
     form = await page.request.form()
     login, password = str(form.get("login", ""))[:64], str(form.get("password", ""))[:256]
@@ -55,14 +56,14 @@ async def log_in(page: Page) -> Response[Any]:
 
 
 @post("/console/logout", session="console", permission="console:home", status_code=200, include_in_schema=False)
-async def log_out(page: Page) -> Response[None]:
+async def log_out(page: NamedDependency[Page]) -> Response[None]:
     """End the session for good."""
     await page.write(lambda tx: sessions.close_session(tx, page.token))
     return page.go("/console/login?out=1", page.session_cookie("console", ""))
 
 
 @get("/console", session="console", permission="console:home", include_in_schema=False)
-async def show_home(page: Page) -> Response[str]:
+async def show_home(page: NamedDependency[Page]) -> Response[str]:
     """Show a day's numbers."""
     day = today.wanted_day(page)
     numbers = await page.read(lambda tx: today.numbers(tx, scope=page.scope, day=day, today=today.current_day(page)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from litestar import Response, get
+from litestar.di import NamedDependency
 
 from yimatong.access import callers
 from yimatong.cards.codes import queries as codes
@@ -26,7 +27,7 @@ def results() -> list[str]:
 
 
 @get(_PATH, session="console", permission="console:codes", include_in_schema=False)
-async def list_codes(page: Page) -> Response[str]:
+async def list_codes(page: NamedDependency[Page]) -> Response[str]:
     """Show a page of records; no name is read, a card shows as the ends of its number."""
     day = filters.day(page)
     start, end = day_bounds(day) if day else (None, None)
