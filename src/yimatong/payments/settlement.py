@@ -90,9 +90,12 @@ async def _is_new(connection: Connection, account: ChannelAccount, told: Notice,
     digest = sm3(msgspec.json.encode(told))
     key = {"channel": account.channel, "account_id": account.account_id, "notice_id": told.notice_id}
     taken = await connection.execute(
-        insert(notice).values(**key, digest=digest, number=number, at=now).on_conflict_do_nothing()
+        insert(notice)
+        .values(**key, digest=digest, number=number, at=now)
+        .on_conflict_do_nothing()
+        .returning(notice.c.notice_id)
     )
-    if taken.rowcount == 1:
+    if taken.first() is not None:
         return True
     before = await connection.execute(
         select(notice.c.digest).where(*(notice.c[name] == value for name, value in key.items()))

@@ -65,8 +65,9 @@ async def book(connection: Connection, new: NewBill, *, desk: Desk, caller: Call
             created_at=now,
         )
         .on_conflict_do_nothing()
+        .returning(bill.c.bill_no)
     )
-    if made.rowcount != 1:
+    if made.first() is None:
         raise BillExists(bill_no=new.bill_no)
     return _placed(placed, bill_no=new.bill_no, visit_no=new.visit_no)
 
