@@ -699,6 +699,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_payments_ledger_entry_account", "payments_ledger_entry", ["account", "at"], unique=False)
     # ### end Alembic commands ###
+    triggers = Path(__file__).with_name("0001_triggers.sql").read_text()
+    op.get_bind().connection.driver_connection.execute(triggers.encode())
 
 
 def downgrade() -> None:

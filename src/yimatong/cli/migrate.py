@@ -26,6 +26,8 @@ from yimatong.kit.db import metadata
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 BASELINE = "0001"
+TRIGGERS_FILE = "0001_triggers.sql"
+"""What the tables' own module adds to ``metadata.info["triggers"]``: Alembic does not compare triggers."""
 JOBS_FILE = "0001_procrastinate.sql"
 """The job queue's own schema, kept beside the baseline so that a newer package does not change an old revision."""
 
@@ -105,17 +107,27 @@ def rebaseline() -> Path:
         if path.is_file():
             path.unlink()
     (versions / JOBS_FILE).write_text(jobs_schema())
+    import_models()
+    (versions / TRIGGERS_FILE).write_text(";\n".join(part.strip() for part in metadata.info["triggers"]) + ";\n")
     with temporary_home() as home, LocalPostgres(home) as server:
         command.revision(
             configuration(server.url()), message="baseline", autogenerate=True, rev_id=BASELINE, splice=False
         )
     made = versions / f"{BASELINE}_baseline.py"
-    made.write_text(_with_jobs(made.read_text()))
+    made.write_text(_with_triggers(_with_jobs(made.read_text())))
     for arguments in (["check", "--quiet", "--fix"], ["format", "--quiet"]):
         subprocess.run(
             [sys.executable, "-m", "ruff", *arguments, str(made)], cwd=CHECKOUT, check=False, capture_output=True
         )
     return made
+
+
+def _with_triggers(text: str) -> str:
+    triggers = (
+        f'    triggers = Path(__file__).with_name("{TRIGGERS_FILE}").read_text()\n'
+        "    op.get_bind().connection.driver_connection.execute(triggers.encode())\n"
+    )
+    return text.replace("\n\n\ndef downgrade", "\n" + triggers + "\n\ndef downgrade", 1)
 
 
 def _with_jobs(text: str) -> str:

@@ -296,7 +296,9 @@ _GUARDS: Final = {
 }
 
 TRIGGERS: Final = tuple(statement for statements in _GUARDS.values() for statement in statements)
-"""Append-only and balanced, held by the database itself. The migration runs the same statements after the tables."""
+"""Append-only and balanced, held by the database itself."""
+
+metadata.info.setdefault("triggers", []).extend(TRIGGERS)  # the baseline migration runs them after the tables
 
 for _table, _statements in _GUARDS.items():
     for _statement in _statements:
