@@ -39,7 +39,7 @@ async def run(settings: Settings) -> None:
     scheduled = schedule(parts)
     relay = Relay(parts.db, handlers(parts))
     try:
-        async with asyncio.TaskGroup() as group, scheduled.open_async():
+        async with scheduled.open_async(), asyncio.TaskGroup() as group:
             group.create_task(loop("relay", lambda: relay.deliver_due(now=clock.now()), pause_s=RELAY_PAUSE_S))
             group.create_task(loop("seal", lambda: seal(parts), pause_s=SEAL_PAUSE_S))
             group.create_task(loop("follow-up", lambda: follow_up(parts), pause_s=FOLLOW_UP_PAUSE_S))

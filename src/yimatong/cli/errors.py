@@ -91,3 +91,19 @@ class DemonstrationOnly(Refusal):
     code = "CLI-1011"
     zh = "{command} 只用于演示环境，当前配置是生产模式"
     en = "{command} is for demonstrations; the settings say production"
+
+
+class StoryFailed(Refusal):
+    """A step of the demonstration did not come true."""
+
+    code = "CLI-1012"
+    zh = "演示在「{step}」失败：{detail}"
+    en = "the demonstration failed at this step: {detail}"
+
+
+class NothingListens(Refusal):
+    """The platform is not running where the settings say."""
+
+    code = "CLI-1013"
+    zh = "{address} 没有程序在监听，请先运行 make up"
+    en = "nothing listens at {address}; run make up first"
