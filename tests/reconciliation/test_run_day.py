@@ -50,10 +50,13 @@ async def pay(desk, world, amount_fen: int) -> str:
     return placed.order_no
 
 
-async def give_back(desk, order_no: str, amount_fen: int) -> None:
+async def give_back(desk, world, order_no: str, amount_fen: int) -> None:
     new = NewRefund(order_no=order_no, request_no=secrets.token_hex(8), amount_fen=amount_fen, reason="退费")
     async with desk.db.transaction() as connection:
         asked = await refunds.ask(connection, new, caller=HIS, now=clock.now())
+    await asking.ask_refund(desk, asked.refund_no, now=clock.now())
+    arrived = {"mchid": "1900000109", "out_refund_no": asked.refund_no, "status": "SUCCESS"}
+    await asyncio.to_thread(world.control, "/control/wechat/settle-refund", arrived)
     await asking.ask_refund(desk, asked.refund_no, now=clock.now())
 
 
@@ -62,7 +65,7 @@ async def day(desk, world):
     """Today, with eighteen payments and four refunds in it."""
     placed = [await pay(desk, world, 1000 + each) for each in range(18)]
     for order_no in placed[:4]:
-        await give_back(desk, order_no, 300)
+        await give_back(desk, world, order_no, 300)
     return business_date(clock.now())
 
 
