@@ -8,6 +8,7 @@ commits late can never slip in behind a seal. The kit knows no cryptography: the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -79,6 +80,7 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 _LATEST = text(
     """
     SELECT txid::text || '.' || id AS mark, at, actor, institution_id, action, object_kind, object_id, result,
@@ -100,7 +102,7 @@ async def latest(
         ValueError: ``before`` is no mark.
     """
     txid, _, row_id = before.partition(".")
-    if before and not (txid.isdecimal() and row_id.isdecimal()):
+    if before and not (_NUMBER.fullmatch(txid) and _NUMBER.fullmatch(row_id)):
         message = "not a mark of an audit row"
         raise ValueError(message)
     rows = await connection.execute(

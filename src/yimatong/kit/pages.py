@@ -14,7 +14,6 @@ from typing import Final
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
 
 from yimatong.kit.clock import BEIJING
 from yimatong.kit.masking import Personal
@@ -139,9 +138,3 @@ class Pages:
         if loader is None:  # pragma: no cover -- the environment is built with one
             return ""
         return loader.get_source(self._environment, template)[0]
-
-
-def drawing(svg: str) -> Markup:
-    """Mark an SVG that we drew ourselves as safe. Never for text that came from outside."""
-    start = svg.find("<svg")
-    return Markup(svg[start:] if start > 0 else svg)  # noqa: S704 -- drawn by our own code from escaped parts

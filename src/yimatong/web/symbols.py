@@ -8,14 +8,13 @@ from typing import Final
 from markupsafe import Markup
 
 from yimatong.cards.codes.symbols import Level, qr_svg
-from yimatong.kit.pages import drawing
 
 _SIZE: Final = re.compile(r'<svg width="(\d+)" height="(\d+)"')
+_OPENING: Final = r'<svg viewBox="0 0 \1 \2" shape-rendering="crispEdges" aria-hidden="true" focusable="false"'
 
 
 def picture(text: str, *, level: Level = "M") -> Markup:
     """Return a QR code as an inline SVG that scales; the page names it for screen readers."""
-    svg = drawing(qr_svg(text, level=level))
-    return Markup(  # noqa: S704 -- drawn by the symbol library from modules, the text itself is not in it
-        _SIZE.sub(r'<svg viewBox="0 0 \1 \2" shape-rendering="crispEdges" aria-hidden="true" focusable="false"', svg, 1)
-    )
+    svg = qr_svg(text, level=level)
+    body = _SIZE.sub(_OPENING, svg[svg.index("<svg") :], count=1)
+    return Markup(body)  # noqa: S704 -- drawn by the symbol library from modules, the text itself is not in it
