@@ -215,3 +215,21 @@ async def test_a_notice_that_is_not_genuine_is_refused_in_the_channels_form(desk
             answer = await client.post(f"{notify_url}/notify/wechat/{account_id}", content=b"{}")
             assert answer.status_code in (400, 401)
             assert answer.json()["code"] == "FAIL"
+
+
+async def test_two_workers_share_what_is_due_and_a_dead_ones_part_comes_back(desk, place, control) -> None:
+    order_no = await place()
+    begun = await cashier.start_attempt(desk, order_no, NATIVE, now=clock.now())
+    await control("faults", {"drop_notices": -1})
+    await control("pay", {"out_trade_no": begun.attempt_no})
+    due = clock.now() + timedelta(seconds=6)
+    async with desk.db.transaction() as connection:  # a worker claims and dies before it asks
+        lease = {"now": due, "lease": due + timedelta(seconds=45), "most": 20}
+        claimed = list((await connection.execute(tasks._CLAIM_ATTEMPTS, lease)).scalars())
+    assert begun.attempt_no in claimed
+    await tasks.run_due(desk, now=due)
+    assert (await view(desk, order_no)).state == "paying"
+    later = clock.now() + timedelta(seconds=52)
+    await asyncio.gather(*(tasks.run_due(desk, now=later) for _ in range(3)))
+    assert (await view(desk, order_no)).state == "paid"
+    await settled_books(desk)

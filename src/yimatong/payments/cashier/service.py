@@ -29,6 +29,8 @@ from yimatong.payments.states import ATTEMPT_OPEN, AttemptState, OrderState
 
 NOTHING_PLACED = (ChannelRefused, ChannelBusy, PartyUnreachable)
 NotStarted = (*NOTHING_PLACED, ChannelAlreadyPaid, PartyOutcomeUnknown)
+_ACTION_VALID = timedelta(minutes=90)
+"""WeChat Pay's QR texts and prepay ids hold for two hours; placing the same number again gives fresh ones."""
 _SHORTEST_S = 60
 """WeChat Pay takes no expiry that is nearer than a minute."""
 
@@ -88,11 +90,11 @@ async def _attempt(
     """Return the attempt to go on with, or record a new one and put the order into ``paying``."""
     before = await queries.reusable(connection, held.order_no, channel=new.channel, scene=new.scene)
     if before is not None:
-        if before.action is None:
+        if before.action is None or before.sent_at < now - _ACTION_VALID:
             again = await connection.execute(
                 update(attempt)
                 .where(attempt.c.order_no == held.order_no, attempt.c.attempt_no == before.attempt_no)
-                .values(sends=before.sends + 1, sent_at=now, updated_at=now)
+                .values(action=None, sends=before.sends + 1, sent_at=now, updated_at=now)
                 .returning(attempt)
             )
             resent: Row[Any] = again.one()
