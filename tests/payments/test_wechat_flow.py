@@ -121,12 +121,11 @@ async def test_absent_ends_an_attempt_only_when_it_cannot_be_on_its_way(desk, pl
     assert await attempts(desk, order_no) == [(number, "unknown")]
     await control("faults", {})
     await asking.ask_attempt(desk, number, now=clock.now() + timedelta(seconds=5))
-    known = {each["out_trade_no"] for each in await control("orders")}
-    if number not in known:
-        assert await attempts(desk, order_no) == [(number, "unknown")]
-        await asking.ask_attempt(desk, number, now=clock.now() + timedelta(seconds=61))
-        assert await attempts(desk, order_no) == [(number, "failed")]
-        assert (await view(desk, order_no)).state == "created"
+    assert number not in {each["out_trade_no"] for each in await control("orders")}
+    assert await attempts(desk, order_no) == [(number, "unknown")]
+    await asking.ask_attempt(desk, number, now=clock.now() + timedelta(seconds=61))
+    assert await attempts(desk, order_no) == [(number, "failed")]
+    assert (await view(desk, order_no)).state == "created"
 
 
 async def test_expired_orders_are_closed_at_the_channel_first(desk, place, control) -> None:
