@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import MERCHANT, NOON, Line, bill, payments, replace
 
+from yimatong.kit.clock import BEIJING
 from yimatong.reconciliation import engine
 from yimatong.reconciliation.bills.registry import bill_format
 from yimatong.reconciliation.errors import NotConserved
@@ -97,6 +98,12 @@ def test_among_duplicates_the_row_that_fits_is_matched():
 def test_numbers_with_quotes_commas_and_nulls():
     lines = [Line(number, 5) for number in ('a,"b"', "\\N", "''", "NULL", " x ", "一,二")]
     assert run([line.movement() for line in lines], lines).findings == []
+
+
+def test_moments_come_back_as_they_went_in():
+    beijing = NOON.astimezone(BEIJING) + timedelta(microseconds=123)
+    (found,) = run([Line("A1", 5, at=beijing).movement()], []).findings
+    assert found.platform.at == beijing
 
 
 def test_a_lost_row_is_an_error():

@@ -102,9 +102,9 @@ def show(result: RunResult, console: Console) -> None:
 def _counts(day: date, done: Sequence[AccountResult]) -> Table:
     table = Table(title=f"{day} 对账结果 / reconciliation", title_justify="left")
     for name in ("账户 account", "分类 class", "类型 kind"):
-        table.add_column(name, overflow="fold")
-    for name in ("平台笔数 platform", "平台金额 yuan", "账单笔数 bill", "账单金额 yuan"):
-        table.add_column(name, justify="right")
+        table.add_column(name, no_wrap=True)
+    for name in ("平台笔数\nplatform", "平台金额\nyuan", "账单笔数\nbill", "账单金额\nyuan"):
+        table.add_column(name, justify="right", no_wrap=True)
     for account in done:
         for tally in sorted(account.tallies, key=lambda each: (CLASSES.index(each.klass), each.kind)):
             table.add_row(*_count_cells(account, tally), style="" if tally.klass in DIFFERENCES else "green")
@@ -127,7 +127,9 @@ def _count_cells(account: AccountResult, tally: Tally) -> list[str]:
 
 def _differences(found: Sequence[tuple[AccountResult, Finding]]) -> Table:
     table = Table(title=f"差异 {len(found)} 笔 / differences", title_justify="left")
-    for name in ("分类 class", "类型 kind", "单号 number", "平台 platform", "账单 bill", "账单行 line"):
+    for name in ("分类 class", "类型 kind", "单号 number"):
+        table.add_column(name, no_wrap=True)
+    for name in ("平台 platform", "账单 bill", "行 line"):
         table.add_column(name, overflow="fold")
     for _, finding in found:
         table.add_row(

@@ -201,8 +201,9 @@ def _bill_row(row: BillRow) -> Sequence[object]:
     return row.line, row.kind, row.number, row.channel_no, row.amount_fen, row.fee, due, row.state, at
 
 
-def _naive(moment: datetime) -> str:
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
+def _naive(moment: datetime) -> datetime:
+    """Return the moment in UTC without an offset: DuckDB's reader would drop the offset, not apply it."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _finding(row: Sequence[Any]) -> Finding:
