@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import msgspec
-from litestar import Request
+from litestar import Request, Router
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -102,7 +102,7 @@ def openapi() -> OpenAPIConfig:
         summary="Electronic health card platform: cards, codes, payments",
         contact=Contact(name="yimatong"),
         license=License(name="Apache-2.0", identifier="Apache-2.0"),
-        path="/openapi",
+        openapi_router=Router(path="/openapi", route_handlers=[], opt={"public": True}),
         render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         components=Components(
             security_schemes={
