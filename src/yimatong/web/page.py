@@ -100,7 +100,8 @@ class Page:
         self.session: Session | None = None
         self._operator: Operator | None = None
         self._cookies: list[Cookie] = []
-        self._opt: Mapping[str, Any] = request.route_handler.opt
+        known = "route_handler" in request.scope  # not where the address is unknown
+        self._opt: Mapping[str, Any] = request.route_handler.opt if known else {}
 
     async def identify(self) -> None:
         """Find the session (and the operator) that the route asks for, and check the token of a form.
