@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from yimatong.access.caller import Caller
 from yimatong.access.errors import CallerNotApproved, CallerUnknown, NonceRepeated
 from yimatong.access.models import caller, institution, request_nonce
+from yimatong.crypto.gm.sm3 import HmacSm3
 from yimatong.crypto.vault import Vault
 from yimatong.kit.db import Connection, Database
 from yimatong.kit.masking import Secret
@@ -144,7 +145,7 @@ class KnownCaller(msgspec.Struct, frozen=True, kw_only=True):
     caller: Caller
     state: str
     through_front: bool
-    secret: bytes
+    key: HmacSm3
 
     def require_approved(self) -> None:
         """Refuse a caller that is not approved.
@@ -201,7 +202,7 @@ class Directory:
             ),
             state=row.state,
             through_front=bool(row.through_front),
-            secret=(await self._vault.sealer("caller-secrets")).unseal(row.secret_sealed, _aad(caller_id)),
+            key=HmacSm3((await self._vault.sealer("caller-secrets")).unseal(row.secret_sealed, _aad(caller_id))),
         )
         self._known[caller_id] = (time.monotonic(), known)
         return known

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from litestar import Request, Response
@@ -30,6 +30,7 @@ from yimatong.access.errors import (
     NotSigned,
     TimestampOutOfWindow,
 )
+from yimatong.crypto.gm.sm3 import HmacSm3
 from yimatong.crypto.vault import Vault
 from yimatong.kit import audit, clock
 from yimatong.kit.db import Connection, Database
@@ -39,6 +40,7 @@ from yimatong.kit.log import KitLog
 from yimatong.kit.web import PROBLEM_JSON, Problem, language_of, problem, translate
 
 BODY_BYTES_MAX = 64 * 1024
+_READ_HEADERS = frozenset({b"authorization", b"idempotency-key", b"ymt-front", b"accept-language"})
 
 ASGIScope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -61,7 +63,8 @@ class Call:
         self.now: datetime = state["now"]
         self.request_id: str = state["request_id"]
         self._key: str = state["idempotency_key"]
-        self._digest: bytes = state["request_digest"]
+        self._scope = request.scope
+        self._target = target(cast("ASGIScope", request.scope))
         self._action: str = str(request.route_handler.opt["permission"])
         self._personal: bool = request.route_handler.opt.get("reads") == "personal"
         self._path = request.url.path
@@ -89,7 +92,8 @@ class Call:
         idempotency.require(self._key)
         async with self.db.transaction() as connection:
             sealer = await self.vault.sealer("answers")
-            slot = idempotency.Slot(self.caller.caller_id, self._key, self._digest, sealer)
+            digest = idempotency.digest(self._scope["method"], self._target, self._scope["state"]["body"])
+            slot = idempotency.Slot(self.caller.caller_id, self._key, digest, sealer)
             first = await slot.take(connection, now=self.now)
             if first is None:
                 body = msgspec.json.encode(await verb(connection))
@@ -178,15 +182,17 @@ class SignedEdge:
         if scope["type"] != "http" or self._public(scope["path"]):
             await self._app(scope, receive, send)
             return
-        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"] if name in _READ_HEADERS
+        }
         state = scope.setdefault("state", {})
         state["request_id"] = new_id("req")
         now = clock.now()
-        signer: tuple[bytes, str] | None = None
+        signer: tuple[HmacSm3, str] | None = None
         try:
             body = await read_body(receive, limit_bytes=BODY_BYTES_MAX)
             known, nonce = await self.authenticate(scope, headers, body, now=now)
-            signer = known.secret, nonce
+            signer = known.key, nonce
             if scope["path"] not in self._own_nonce:
                 await self._directory.take_nonce(known.caller.caller_id, nonce, now=now)
             key = headers.get("idempotency-key", "")
@@ -195,7 +201,6 @@ class SignedEdge:
                 "now": now,
                 "nonce": nonce,
                 "idempotency_key": key,
-                "request_digest": idempotency.digest(scope["method"], target(scope), body),
                 "body": body,
             }
             answer = Answer()
@@ -224,7 +229,7 @@ class SignedEdge:
             bound=headers.get("idempotency-key", ""),
             body=body,
         )
-        request_auth.check_signature(known.secret, signed, given.signature)
+        request_auth.check_signature(known.key, signed, given.signature)
         known.require_approved()
         request_auth.check_window(given.timestamp, now=now)
         if "ymt-front" in headers:
@@ -250,7 +255,7 @@ class SignedEdge:
             bound=headers.get("authorization", ""),
             body=body,
         )
-        request_auth.check_signature(front.secret, signed, given.signature)
+        request_auth.check_signature(front.key, signed, given.signature)
         front.require_approved()
         request_auth.check_window(given.timestamp, now=now)
         own = front.caller.institution_id
@@ -276,7 +281,7 @@ class Answer:
         elif message["type"] == "http.response.body":
             self.body += message.get("body", b"")
 
-    async def send(self, send: Send, *, signer: tuple[bytes, str] | None, now: datetime, request_id: str) -> None:
+    async def send(self, send: Send, *, signer: tuple[HmacSm3, str] | None, now: datetime, request_id: str) -> None:
         """Send it, signed when the request was authentic."""
         headers = [*self.headers, (b"ymt-request-id", request_id.encode())]
         if signer is not None:

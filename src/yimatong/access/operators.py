@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -171,6 +172,14 @@ async def find(connection: Connection, operator_id: str) -> Operator:
     if row is None:
         raise SessionEnded
     return _operator(row)
+
+
+async def names(connection: Connection, ids: Collection[str]) -> dict[str, str]:
+    """Return the names of operators, by id; unknown ids are left out."""
+    rows = await connection.execute(
+        select(operator.c.operator_id, operator.c.name).where(operator.c.operator_id.in_(ids))
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 async def exist(connection: Connection) -> bool:

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from yimatong.access.errors import CallerUnknown, NotSigned, TimestampOutOfWindow
-from yimatong.crypto.gm.sm3 import hmac_sm3
+from yimatong.crypto.gm.sm3 import HmacSm3
 from yimatong.kit.clock import rfc3339
 
 SCHEME = "YMT-HMAC-SM3"
@@ -67,12 +67,13 @@ def answer_text(*, status: int, timestamp: int, nonce: str, body: bytes) -> byte
     return b"%d\n%d\n%s\n%s\n" % (status, timestamp, nonce.encode(), body)
 
 
-def sign(secret: bytes, text: bytes) -> str:
-    """Return the signature: HMAC-SM3 in 64 lower-case hex characters."""
-    return hmac_sm3(secret, text).hex()
+def sign(secret: bytes | HmacSm3, text: bytes) -> str:
+    """Return the signature: HMAC-SM3 in 64 lower-case hex characters. ``secret`` is the key, or its keyed HMAC."""
+    keyed = HmacSm3(secret) if isinstance(secret, bytes) else secret
+    return keyed.digest(text).hex()
 
 
-def check_signature(secret: bytes, text: bytes, signature: str) -> None:
+def check_signature(secret: bytes | HmacSm3, text: bytes, signature: str) -> None:
     """Compare in constant time.
 
     Raises:

@@ -12,6 +12,7 @@ import errno
 import importlib
 import importlib.util
 import inspect
+import os
 import signal
 import socket
 import sys
@@ -28,6 +29,9 @@ from yimatong.kit import log
 from yimatong.kit import settings as kit_settings
 from yimatong.kit.log import KitLog
 from yimatong.kit.settings import Settings
+
+_LEAVE_S = 8
+"""Within the supervisor's patience of ten seconds."""
 
 Message = MutableMapping[str, Any]
 
@@ -86,8 +90,12 @@ async def _work(module: Any, settings: Settings, port: int | None) -> None:
     worker.add_done_callback(lambda _done: setattr(inner, "should_exit", True))
     await _run([inner.serve(sockets=[listener])], [inner])
     worker.cancel()
+    await asyncio.wait({worker}, timeout=_LEAVE_S)
+    if not worker.done():  # it does not let itself be cancelled: what it did not commit is done again later
+        KitLog.STOPPED.emit(forced=True)
+        os._exit(1)
     with contextlib.suppress(asyncio.CancelledError):
-        await worker
+        worker.result()
 
 
 async def _built(build: Callable[[Settings], Any], settings: Settings) -> Any:
@@ -114,9 +122,10 @@ def _prepared(application: Any, host: str, port: int) -> tuple[_Server, socket.s
         http="httptools",
         lifespan="auto",
         access_log=False,
+        proxy_headers=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=8,
+        timeout_graceful_shutdown=_LEAVE_S,
         timeout_keep_alive=75,
     )
     return _Server(config), listener

@@ -7,12 +7,12 @@ requests share a round trip and a commit, on psycopg directly. Both answer a los
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import MetaData, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -40,7 +40,10 @@ _OPTIONS = (
     "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000"
 )
 
-_LOST = (psycopg.OperationalError, PoolTimeout, ConnectionError)
+_BATCH_OPTIONS = " -c enable_seqscan=off -c jit=off"
+"""A batch's statements are prepared once and look rows up by key: a plan made while a table was empty must not stay."""
+
+_LOST = (psycopg.OperationalError, ConnectionError)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -64,8 +67,7 @@ class Database:
             pool_timeout=10,
             pool_pre_ping=True,
         )
-        self._raw: AsyncConnectionPool[RawConnection] | None = None
-        self._batches: list[Batch[object, object]] = []
+        self._batches: list[Batch[Any, Any]] = []
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -93,60 +95,56 @@ class Database:
             await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
             yield connection
 
-    def batch(
-        self,
-        work: Callable[[RawConnection, Sequence[Item]], Awaitable[Sequence[Result | Exception]]],
-        *,
-        items_max: int = 64,
-        lanes: int = 2,
-    ) -> Batch[Item, Result]:
+    def batch(self, work: Work[Item, Result], *, items_max: int = 64, lanes: int = 2) -> Batch[Item, Result]:
         """Return a batch whose items share one transaction; see ``Batch``."""
-        made: Batch[Item, Result] = Batch(self._raw_connection, work, items_max=items_max, lanes=lanes)
-        self._batches.append(made)  # type: ignore[arg-type]  # kept only to be closed
+        made: Batch[Item, Result] = Batch(self._connect_raw, work, items_max=items_max, lanes=lanes)
+        self._batches.append(made)
         return made
 
-    @asynccontextmanager
-    async def _raw_connection(self) -> AsyncIterator[RawConnection]:
-        if self._raw is None:
-            self._raw = AsyncConnectionPool(
-                self._url, kwargs={"options": _OPTIONS}, min_size=1, max_size=8, open=False, timeout=10
-            )
-            await self._raw.open()
-        async with self._raw.connection() as connection:
-            yield connection
+    async def _connect_raw(self) -> RawConnection:
+        return await psycopg.AsyncConnection.connect(
+            self._url, options=_OPTIONS + _BATCH_OPTIONS, prepare_threshold=0, connect_timeout=5
+        )
 
     async def close(self) -> None:
         """Stop the batches and close every connection."""
         for batch in self._batches:
             await batch.close()
-        if self._raw is not None:
-            await self._raw.close()
         await self.engine.dispose()
 
 
+Answers = Callable[[], Awaitable[Sequence[Result | Exception]]]
+"""Makes the answers of a batch, one for each item, once its transaction is committed."""
+
+Work = Callable[[RawConnection, Sequence[Item]], Awaitable[Answers[Result]]]
+"""Does a batch's statements in its transaction and returns what makes the answers."""
+
+
 class Batch(Generic[Item, Result]):
-    """Concurrent items share a round trip and a commit; each is answered after the commit.
+    """Concurrent items share round trips and a commit; each is answered after the commit.
 
     While a transaction is under way the next items gather; a lane takes up to ``items_max`` of them as soon as it is
-    free, so a lone item never waits and a crowd pays for one commit. ``work`` returns one result or exception per
-    item: a bad item never fails its neighbours. When the transaction itself fails, every item of it is told so.
+    free, so a lone item never waits and a crowd pays for one commit. The statements run in one pipeline with BEGIN and
+    COMMIT, so a batch costs as many round trips as ``work`` reads results. A bad item never fails its neighbours: its
+    answer is an exception. When the transaction itself fails, every item of it is told so.
     """
 
     def __init__(
         self,
-        connection: Callable[[], object],
-        work: Callable[[RawConnection, Sequence[Item]], Awaitable[Sequence[Result | Exception]]],
+        connect: Callable[[], Awaitable[RawConnection]],
+        work: Work[Item, Result],
         *,
         items_max: int,
         lanes: int,
     ) -> None:
-        """Keep the work; lanes start with the first item."""
-        self._connection = connection
+        """Keep the work; lanes start with the first item and keep their connections."""
+        self._connect = connect
         self._work = work
         self._items_max = items_max
         self._lanes = lanes
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
+        self._idle: list[RawConnection] = []
 
     async def submit(self, item: Item) -> Result:
         """Add one item and wait for its own result, durable when it arrives.
@@ -163,19 +161,22 @@ class Batch(Generic[Item, Result]):
         return await future
 
     async def close(self) -> None:
-        """Let the lanes finish what was submitted."""
+        """Let the lanes finish what was submitted, and close their connections."""
         while self._running:
             await asyncio.gather(*self._running)
+        while self._idle:
+            await self._idle.pop().close()
 
     async def _lane(self) -> None:
         while self._waiting:
-            taken, self._waiting = self._waiting[: self._items_max], self._waiting[self._items_max :]
+            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._items_max))]
+            results: Sequence[Result | Exception]
             try:
                 results = await self._run([item for item, _ in taken])
             except Exception as error:  # noqa: BLE001 -- whatever ended the transaction, each waiting caller is told
                 results = [error] * len(taken)
             for (_, future), result in zip(taken, results, strict=True):
-                if future.cancelled():
+                if future.done():
                     continue
                 if isinstance(result, Exception):
                     future.set_exception(result)
@@ -184,8 +185,19 @@ class Batch(Generic[Item, Result]):
 
     async def _run(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         try:
-            async with self._connection() as connection:  # type: ignore[attr-defined]  # an async context manager
-                async with connection.transaction():
-                    return await self._work(connection, items)
+            answers = await self._commit(items)
         except _LOST as error:
             raise DatabaseUnavailable(audit=repr(error)) from error
+        return await answers()
+
+    async def _commit(self, items: Sequence[Item]) -> Answers[Result]:
+        """Run the work in one transaction, on a connection that is kept unless it broke."""
+        connection = self._idle.pop() if self._idle else await self._connect()
+        try:
+            async with connection.pipeline(), connection.transaction():
+                answers = await self._work(connection, items)
+        except BaseException:
+            await connection.close()
+            raise
+        self._idle.append(connection)
+        return answers

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-"""Crockford's base 32 in lower case: no i, l, o, u."""
-
 
 def new_id(prefix: str) -> str:
-    """Return ``prefix_`` and 26 characters: 48 bits of milliseconds, 80 random bits (the layout of a ULID)."""
-    number = (time.time_ns() // 1_000_000 << 80) | secrets.randbits(80)
-    return f"{prefix}_" + "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+    """Return ``prefix_`` and 32 hex characters: 48 bits of milliseconds, 80 random bits."""
+    return f"{prefix}_{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
 def new_number(prefix: str, day: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,8 +15,18 @@ from yimatong.kit.errors import PlatformError
 from yimatong.kit.ids import new_id
 
 
-class Item(msgspec.Struct, kw_only=True, eq=False):
-    """One verification on its way through a batch."""
+class Found(NamedTuple):
+    """What the look-up says. ``person`` is (mpi, sealed, sex, birth_date, state) of the current person."""
+
+    fresh: bool
+    caller_state: str
+    account: KnownAccount | None
+    earlier: EarlierUse | None
+    person: Any
+
+
+class Item(msgspec.Struct, kw_only=True, eq=False, gc=False):
+    """One verification. ``repeats``: same caller, key and code as before, so its first answer is given again."""
 
     caller: Caller
     nonce: str
@@ -25,12 +36,11 @@ class Item(msgspec.Struct, kw_only=True, eq=False):
     now: datetime
     record_id: str = msgspec.field(default_factory=lambda: new_id("rec"))
     code: CodeText | None = None
-    account: KnownAccount | None = None
     valid: Valid | None = None
+    found: Found | None = None
     earlier: EarlierUse | None = None
     refusal: PlatformError | None = None
     repeats: bool = False
-    """The first answer is given again: same caller, same idempotency key, same code."""
 
     @property
     def use_key(self) -> tuple[str, int, bytes]:

@@ -1,7 +1,11 @@
-"""The SQL of the coalesced verification: each statement serves a whole batch in one round trip.
+"""The SQL of the coalesced verification: one statement looks everything up, one stores everything, for a whole batch.
 
-Rows go in as one JSON document a statement (``json_to_recordset``) or as arrays; psycopg prepares each statement once a
-connection. Statements that do not need each other's answers travel together in one pipeline.
+Rows go in as array literals built here, because all their parts are of known alphabets and psycopg's own arrays cost
+more than the rest of a verification; the one free text (the idempotency key) is escaped. Every table is reached by its
+key, row by row (LATERAL), so the plan does not depend on how many rows the tables had when it was made.
+
+This is the one place where a statement reads three rooms' tables at once (docs/decisions/0005): the alternative is a
+round trip per room and batch.
 """
 
 from __future__ import annotations
@@ -9,152 +13,152 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
-
-from yimatong.cards.codes.item import Item
+from yimatong.cards.codes.item import Found, Item
 from yimatong.cards.codes.judgement import FAILURES_MAX, SKEW_S, EarlierUse, KnownAccount
-from yimatong.cards.errors import CodeBurnt, CodeUsed
 from yimatong.kit.db import RawConnection
 
-_NONCES = """
-    INSERT INTO access_request_nonce (caller_id, nonce, at)
-    SELECT c, n, t FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS i (c, n, t)
-    ON CONFLICT DO NOTHING RETURNING caller_id, nonce
+_LOOK_UP = """
+    WITH i AS MATERIALIZED (
+        SELECT * FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bytea[])
+            AS i (ord, caller, nonce, vuid, issued_at, code_nonce)),
+    fresh AS (
+        INSERT INTO access_request_nonce (caller_id, nonce, at)
+        SELECT DISTINCT caller, nonce, %s::timestamptz FROM i ORDER BY caller, nonce
+        ON CONFLICT DO NOTHING RETURNING caller_id, nonce)
+    SELECT i.ord, f.nonce IS NOT NULL, c.state,
+           a.mpi, a.state, a.static_allowed, a.codes_valid_from,
+           u.used_by, u.used_key, u.record_id, u.failures,
+           p.mpi, p.sealed, p.sex, p.birth_date, p.state
+    FROM i
+    LEFT JOIN fresh f ON f.caller_id = i.caller AND f.nonce = i.nonce
+    LEFT JOIN LATERAL (SELECT state FROM access_caller WHERE caller_id = i.caller LIMIT 1) c ON true
+    LEFT JOIN LATERAL (SELECT * FROM cards_account WHERE vuid = i.vuid ORDER BY generation DESC LIMIT 1) a ON true
+    LEFT JOIN LATERAL (SELECT * FROM cards_code_use WHERE vuid = i.vuid AND issued_at = i.issued_at
+                       AND nonce = i.code_nonce LIMIT 1) u ON true
+    LEFT JOIN LATERAL (SELECT coalesce(current_mpi, mpi) AS mpi FROM empi_person WHERE mpi = a.mpi LIMIT 1) q ON true
+    LEFT JOIN LATERAL (SELECT * FROM empi_person WHERE mpi = q.mpi LIMIT 1) p ON true
 """
-_CALLERS = "SELECT caller_id, state FROM access_caller WHERE caller_id = ANY(%s)"
-_ACCOUNTS = """
-    SELECT DISTINCT ON (vuid) vuid, mpi, state, static_allowed, codes_valid_from FROM cards_account
-    WHERE vuid = ANY(%s) ORDER BY vuid, generation DESC
+
+_STORE = """
+    WITH i AS MATERIALIZED (
+        SELECT * FROM unnest(%s::int[], %s::text[], %s::bigint[], %s::bytea[], %s::text[], %s::text[],
+                             %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+                             %s::text[], %s::text[], %s::bigint[], %s::bool[], %s::bool[])
+            AS i (ord, vuid, issued_at, code_nonce, record_id, request_id, at,
+                  caller, institution, front, used_key, kind, purpose, result,
+                  forget_at, consumes, repeats)),
+    used AS (
+        INSERT INTO cards_code_use AS u (vuid, issued_at, nonce, used_at, used_by, used_key, record_id, forget_at)
+        SELECT vuid, issued_at, code_nonce, at, caller, used_key, record_id, forget_at FROM i WHERE consumes
+        ORDER BY vuid, issued_at, code_nonce
+        ON CONFLICT (vuid, issued_at, nonce) DO UPDATE
+            SET used_at = excluded.used_at, used_by = excluded.used_by, used_key = excluded.used_key,
+                record_id = excluded.record_id
+            WHERE u.used_by IS NULL AND u.failures < %s
+        RETURNING record_id),
+    o AS MATERIALIZED (
+        SELECT i.*, CASE WHEN consumes AND w.record_id IS NULL THEN 'CRD-2004' ELSE result END AS outcome
+        FROM i LEFT JOIN used w ON w.record_id = i.record_id),
+    r AS (
+        INSERT INTO cards_code_record (vuid, record_id, at, event, code_kind, purpose, result, caller_id,
+            institution_id, front_id, request_id)
+        SELECT vuid, record_id, at, 'verified', kind, purpose, outcome, caller, institution, front, request_id
+        FROM o WHERE NOT repeats),
+    e AS (
+        INSERT INTO kit_audit_event (at, actor, institution_id, action, object_kind, object_id, result, request_id)
+        SELECT at, caller, institution, 'codes:verify', 'code_record', record_id, outcome, request_id FROM o)
+    SELECT ord FROM o WHERE outcome <> result
 """
-_USES = """
-    SELECT u.vuid, u.issued_at, u.nonce, u.used_by, u.used_key, u.record_id, u.failures
-    FROM unnest(%s::text[], %s::bigint[], %s::bytea[]) AS i (v, t, n)
-    JOIN cards_code_use u ON u.vuid = i.v AND u.issued_at = i.t AND u.nonce = i.n
-"""
-_CONSUME = """
-    INSERT INTO cards_code_use AS u (vuid, issued_at, nonce, used_at, used_by, used_key, record_id, forget_at)
-    SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bytea[], %s::timestamptz[], %s::text[], %s::text[], %s::text[],
-                         %s::bigint[])
-    ON CONFLICT (vuid, issued_at, nonce) DO UPDATE
-        SET used_at = excluded.used_at, used_by = excluded.used_by, used_key = excluded.used_key,
-            record_id = excluded.record_id
-        WHERE u.used_by IS NULL AND u.failures < %s
-    RETURNING vuid, issued_at, nonce
-"""
+
 _FAIL = """
     INSERT INTO cards_code_use AS u (vuid, issued_at, nonce, failures, forget_at)
     SELECT v, t, n, count(*), max(f) FROM unnest(%s::text[], %s::bigint[], %s::bytea[], %s::bigint[]) AS i (v, t, n, f)
     GROUP BY v, t, n ORDER BY v, t, n
     ON CONFLICT (vuid, issued_at, nonce) DO UPDATE SET failures = least(u.failures + excluded.failures, 100)
 """
-_RECORD = """
-    WITH i AS (SELECT * FROM json_to_recordset(%s) AS x (vuid text, record_id text, at timestamptz, code_kind text,
-        purpose text, result text, caller_id text, institution_id text, front_id text, request_id text,
-        repeats boolean)),
-    r AS (INSERT INTO cards_code_record (vuid, record_id, at, event, code_kind, purpose, result, caller_id,
-            institution_id, front_id, request_id)
-        SELECT vuid, record_id, at, 'verified', code_kind, purpose, result, caller_id, institution_id, front_id,
-            request_id FROM i WHERE NOT repeats)
-    INSERT INTO kit_audit_event (at, actor, institution_id, action, object_kind, object_id, result, request_id)
-    SELECT at, caller_id, institution_id, 'codes:verify', 'code_record', record_id, result, request_id FROM i
-"""
 
 
-async def admit(connection: RawConnection, items: Sequence[Item]) -> tuple[set[tuple[str, str]], dict[str, str]]:
-    """Take request nonces and read callers' states: the fresh (caller, nonce) pairs, and the state by caller."""
-    keys = sorted({(item.caller.caller_id, item.nonce): item for item in items}.items())
-    async with connection.pipeline():
-        taken = await connection.execute(
-            _NONCES,
-            ([key[0] for key, _ in keys], [key[1] for key, _ in keys], [item.now for _, item in keys]),
-            prepare=True,
-        )
-        callers = await connection.execute(_CALLERS, (list({key[0] for key, _ in keys}),), prepare=True)
-        fresh = {(str(row[0]), str(row[1])) for row in await taken.fetchall()}
-        states = {str(row[0]): str(row[1]) for row in await callers.fetchall()}
-    return fresh, states
-
-
-async def accounts(connection: RawConnection, vuids: Iterable[str]) -> dict[str, KnownAccount]:
-    """Return the latest account of each VUID that has one."""
-    cursor = await connection.execute(_ACCOUNTS, (list(vuids),), prepare=True)
-    rows: Sequence[Any] = await cursor.fetchall()
-    return {row[0]: KnownAccount(*row) for row in rows}
-
-
-async def uses(
-    connection: RawConnection, keys: Sequence[tuple[str, int, bytes]]
-) -> dict[tuple[str, int, bytes], EarlierUse]:
-    """Return what is known of codes that were seen before, by use key."""
-    cursor = await connection.execute(_USES, _columns(keys), prepare=True)
-    rows: Sequence[Any] = await cursor.fetchall()
-    return {(row[0], row[1], bytes(row[2])): EarlierUse(*row[3:]) for row in rows}
-
-
-async def consume(connection: RawConnection, items: Sequence[Item]) -> None:
-    """Use up codes; an item whose code somebody else used up first is refused."""
-    if not items:
-        return
-    ordered = sorted(items, key=lambda item: item.use_key)
-    cursor = await connection.execute(
-        _CONSUME,
-        (
-            *_columns([item.use_key for item in ordered]),
-            [item.now for item in ordered],
-            [item.caller.caller_id for item in ordered],
-            [item.idempotency_key for item in ordered],
-            [item.record_id for item in ordered],
-            [_forget_at(item) for item in ordered],
-            FAILURES_MAX,
-        ),
-        prepare=True,
+async def look_up(connection: RawConnection, items: Sequence[Item]) -> None:
+    """Take the request nonces and read what is known of each item's caller, account, earlier use and person."""
+    keys = [item.use_key if item.valid else ("", 0, b"") for item in items]
+    parameters = (
+        _plain(range(len(items))),
+        _plain(item.caller.caller_id for item in items),
+        _plain(item.nonce for item in items),
+        _plain(item.code.vuid if item.code else '""' for item in items),
+        _plain(key[1] for key in keys),
+        _octets(key[2] for key in keys),
+        items[0].now,
     )
+    cursor = await connection.execute(_LOOK_UP, parameters)
     rows: Sequence[Any] = await cursor.fetchall()
-    done = {(row[0], row[1], bytes(row[2])) for row in rows}
-    for item in ordered:
-        if item.use_key not in done:
-            item.refusal = CodeBurnt() if item.earlier and item.earlier.failures else CodeUsed()
+    for row in rows:
+        item = items[row[0]]
+        item.found = Found(
+            fresh=row[1],
+            caller_state=row[2] or "revoked",
+            account=None if row[3] is None or item.code is None else KnownAccount(item.code.vuid, *row[3:7]),
+            earlier=None if row[10] is None else EarlierUse(*row[7:11]),
+            person=None if row[11] is None else row[11:],
+        )
+
+
+async def store(connection: RawConnection, items: Sequence[Item]) -> Any:
+    """Use up the good codes and write every item's record and audit row; return the cursor with who lost a race.
+
+    Its result is read after the commit, so that the commit travels with it.
+    """
+    keys = [item.use_key if item.valid else ("", 0, b"") for item in items]
+    parameters = (
+        _plain(range(len(items))),
+        _plain(item.code.vuid if item.code else '""' for item in items),
+        _plain(key[1] for key in keys),
+        _octets(key[2] for key in keys),
+        _plain(item.record_id for item in items),
+        _plain(item.request_id for item in items),
+        _plain(f'"{item.now}"' for item in items),
+        _plain(item.caller.caller_id for item in items),
+        _plain(item.caller.institution_id or "NULL" for item in items),
+        _plain(item.caller.front_id or "NULL" for item in items),
+        _quoted(item.idempotency_key for item in items),
+        _plain(item.code.kind if item.code else "unreadable" for item in items),
+        _plain(item.wanted.purpose for item in items),
+        _plain(item.refusal.code if item.refusal else "ok" for item in items),
+        _plain(forget_at(item) for item in items),
+        _plain("t" if item.consumes else "f" for item in items),
+        _plain("t" if item.repeats else "f" for item in items),
+        FAILURES_MAX,
+    )
+    return await connection.execute(_STORE, parameters)
 
 
 async def count_failures(connection: RawConnection, items: Sequence[Item]) -> None:
     """Count one failure against each code of ``items``."""
-    if not items:
-        return
-    await connection.execute(
-        _FAIL, (*_columns([item.use_key for item in items]), [_forget_at(item) for item in items]), prepare=True
+    keys = [item.use_key for item in items]
+    parameters = (
+        _plain(key[0] for key in keys),
+        _plain(key[1] for key in keys),
+        _octets(key[2] for key in keys),
+        _plain(forget_at(item) for item in items),
     )
+    await connection.execute(_FAIL, parameters)
 
 
-async def record(connection: RawConnection, items: Sequence[Item]) -> None:
-    """Write the record and the audit row of every item."""
-    if items:
-        await connection.execute(_RECORD, (_encoder.encode([_row(item) for item in items]).decode(),), prepare=True)
-
-
-_encoder = msgspec.json.Encoder()
-
-
-def _row(item: Item) -> dict[str, object]:
-    caller = item.caller
-    return {
-        "vuid": item.code.vuid if item.code else "",
-        "record_id": item.record_id,
-        "at": item.now,
-        "code_kind": item.code.kind.value if item.code else "unreadable",
-        "purpose": item.wanted.purpose.value,
-        "result": item.refusal.code if item.refusal else "ok",
-        "caller_id": caller.caller_id,
-        "institution_id": caller.institution_id,
-        "front_id": caller.front_id,
-        "request_id": item.request_id,
-        "repeats": item.repeats,
-    }
-
-
-def _columns(keys: Sequence[tuple[str, int, bytes]]) -> tuple[list[str], list[int], list[bytes]]:
-    return [key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys]
-
-
-def _forget_at(item: Item) -> int:
+def forget_at(item: Item) -> int:
+    """Return when a use of this item's code may be forgotten, in Unix seconds; 0 for a static code."""
     valid = item.valid
     return 0 if valid is None else valid.issued_at + valid.ttl_s + 2 * SKEW_S
+
+
+def _plain(values: Iterable[object]) -> str:
+    """Write an array literal of values that need no quotes: digits, hex, ids, and what the caller quoted itself."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _octets(values: Iterable[bytes]) -> str:
+    return "{" + ",".join(['"\\\\x' + value.hex() + '"' for value in values]) + "}"
+
+
+def _quoted(values: Iterable[str]) -> str:
+    escaped = [value.replace("\\", "\\\\").replace('"', '\\"') for value in values]
+    return '{"' + '","'.join(escaped) + '"}'

@@ -1,29 +1,30 @@
 """Verification of codes, many at once: concurrent requests share their round trips and one commit.
 
-One batch is one transaction: request nonces are taken, accounts and earlier uses read, the pure judgement asked, good
-codes consumed by an atomic insert that every node sees, failures counted, and every item recorded and audited. Items
-are sorted by key, so two batches cannot wait for each other in a circle. A bad item never fails its neighbours, and
-nobody is answered before the commit. With the database or the crypto device down nothing verifies.
+One batch is one transaction of two statements. Before it, every VALID is opened with one call to the device. The first
+statement takes the request nonces and reads callers, accounts, earlier uses and persons; the pure judgement decides;
+the second uses the good codes up by an atomic insert that every node sees, and writes every record and audit row. A bad
+item never fails its neighbours, and nobody is answered before the commit. With the database or the device down nothing
+verifies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NoReturn
-from uuid import UUID
+from typing import Any
 
 from yimatong.access.caller import Caller
 from yimatong.access.errors import CallerNotApproved, NonceRepeated
-from yimatong.cards.codec import CodeText, Purpose, parse
+from yimatong.cards.codec import CodeText, parse
 from yimatong.cards.codes import judgement, statements
 from yimatong.cards.codes.item import Item
 from yimatong.cards.codes.judgement import EarlierUse
 from yimatong.cards.codes.schemas import Resident, VerifiedCode
-from yimatong.cards.errors import CodeUnreadable
+from yimatong.cards.errors import CodeNotGenuine, CodeUnreadable, CodeUsed
+from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.vault import Vault
 from yimatong.empi.persons import queries as persons
 from yimatong.empi.persons.schemas import PersonRecord
-from yimatong.kit.db import RawConnection
+from yimatong.kit.db import Answers, RawConnection
 from yimatong.kit.errors import PlatformError
 
 
@@ -34,71 +35,46 @@ class Verifier:
         """Keep the vault."""
         self._vault = vault
 
-    async def work(self, connection: RawConnection, items: Sequence[Item]) -> Sequence[VerifiedCode | Exception]:
-        """Verify the items in one transaction; return an answer or a refusal for each, in order."""
-        ordered = sorted(items, key=lambda item: item.wanted.code)
-        await self._admit(connection, ordered)
-        genuine = [item for item in ordered if item.refusal is None]
-        await self._open(genuine)
-        await self._look_up(connection, genuine)
-        for item in genuine:
-            _judge(item)
-        _settle_twins(genuine)
-        found = await self._consume(connection, genuine)
-        answers = {id(item): await self._answer(item, found) for item in items}
-        await statements.record(connection, [item for item in ordered if not isinstance(item.refusal, NonceRepeated)])
-        return [answers[id(item)] for item in items]
-
-    async def _admit(self, connection: RawConnection, items: Sequence[Item]) -> None:
-        """Take the request nonces and look at every caller's state as it is this moment."""
-        fresh, states = await statements.admit(connection, items)
+    async def work(self, connection: RawConnection, items: Sequence[Item]) -> Answers[VerifiedCode]:
+        """Verify the items in one transaction; the answers are made when it is committed."""
         for item in items:
-            state = states.get(item.caller.caller_id, "revoked")
-            if (item.caller.caller_id, item.nonce) not in fresh:
-                item.refusal = NonceRepeated()
-            elif state != "approved":
-                item.refusal = CallerNotApproved(state=state)
-            else:
-                fresh.discard((item.caller.caller_id, item.nonce))
-                _read(item)
+            _read(item)
+        await self._open([item for item in items if item.code and item.code.valid])
+        await statements.look_up(connection, items)
+        seen: set[tuple[str, str]] = set()
+        for item in items:
+            _admit(item, seen)
+            _judge(item)
+        _settle_twins(items)
+        stored = [item for item in items if not isinstance(item.refusal, NonceRepeated)]
+        lost = await statements.store(connection, stored) if stored else None
+        failed = [item for item in stored if item.valid and isinstance(item.refusal, judgement.COUNTED)]
+        if failed:
+            await statements.count_failures(connection, failed)
 
-    async def _open(self, items: Sequence[Item]) -> None:
+        async def answers() -> Sequence[VerifiedCode | Exception]:
+            for row in await lost.fetchall() if lost else ():
+                stored[row[0]].refusal = CodeUsed()
+            sealer = await self._vault.sealer()
+            return [item.refusal or await self._answer(item, sealer) for item in items]
+
+        return answers
+
+    async def _open(self, dynamic: Sequence[Item]) -> None:
         """Open every VALID, with one call to the device for all of them."""
-        dynamic = [item for item in items if item.refusal is None and item.code and item.code.valid]
         if not dynamic:
             return
         by_version = await self._vault.valid_keys([item.code.vuid for item in dynamic if item.code])
-        for number, item in enumerate(dynamic):
+        for item, *keys in zip(dynamic, *by_version.values(), strict=True):
             try:
-                item.valid = judgement.opened(item.code or _never(), [keys[number] for keys in by_version.values()])
-            except PlatformError as refusal:
+                item.valid = judgement.opened(_sure(item.code), keys)
+            except CodeNotGenuine as refusal:
                 item.refusal = refusal
 
-    async def _look_up(self, connection: RawConnection, items: Sequence[Item]) -> None:
-        accounts = await statements.accounts(connection, {item.code.vuid for item in items if item.code})
-        uses = await statements.uses(connection, [item.use_key for item in items if item.valid])
-        for item in items:
-            if item.code is not None:
-                item.account = accounts.get(item.code.vuid)
-            if item.valid is not None:
-                item.earlier = uses.get(item.use_key)
-
-    async def _consume(self, connection: RawConnection, items: Sequence[Item]) -> dict[UUID, PersonRecord]:
-        """Use up the good codes, count the failures of the bad ones, and read the residents to be shown."""
-        await statements.consume(connection, [item for item in items if item.consumes])
-        await statements.count_failures(
-            connection, [item for item in items if item.valid and isinstance(item.refusal, judgement.COUNTED)]
-        )
-        wanted = {item.account.mpi for item in items if item.refusal is None and item.account}
-        if not wanted:
-            return {}
-        return await persons.read_many(connection, await self._vault.sealer(), wanted)
-
-    async def _answer(self, item: Item, found: dict[UUID, PersonRecord]) -> VerifiedCode | Exception:
-        if item.refusal is not None:
-            return item.refusal
-        account, code = item.account or _never(), item.code or _never()
-        person = found[account.mpi]
+    async def _answer(self, item: Item, sealer: Sealer) -> VerifiedCode:
+        found, code = _sure(item.found), _sure(item.code)
+        mpi, sealed, sex, birth_date, state = found.person
+        person = persons.unsealed(sealer, mpi, sealed, sex=sex, birth_date=birth_date, state=state)
         record_id = item.earlier.record_id if item.repeats and item.earlier else item.record_id
         return VerifiedCode(
             record_id=record_id or item.record_id,
@@ -113,12 +89,12 @@ class Verifier:
         if judgement.is_static(code):
             return Resident(name=person.name.masked, sex=person.sex)
         return Resident(
-            name=str.__str__(person.name),
+            name=str(person.name),
             sex=person.sex,
             birth_date=person.birth_date,
             id_type=person.id_type,
-            id_number=str.__str__(person.id_number),
-            phone=str.__str__(person.phone),
+            id_number=str(person.id_number),
+            phone=str(person.phone),
             mpi_ref=await self._vault.mpi_ref(caller.institution_id or caller.caller_id, person.mpi.hex),
         )
 
@@ -130,17 +106,31 @@ def _read(item: Item) -> None:
         item.refusal = refusal
 
 
+def _admit(item: Item, seen: set[tuple[str, str]]) -> None:
+    """Refuse a repeated request, and a caller that is not approved this moment; both come before the code itself."""
+    found = _sure(item.found)
+    key = (item.caller.caller_id, item.nonce)
+    if not found.fresh or key in seen:
+        item.refusal = NonceRepeated()
+    elif found.caller_state != "approved":
+        item.refusal = CallerNotApproved(state=found.caller_state)
+    seen.add(key)
+    item.earlier = found.earlier
+
+
 def _judge(item: Item) -> None:
     """Ask the pure judgement; a refusal stays with the item."""
     if item.refusal is not None or item.code is None:
         return
-    purpose: Purpose = item.wanted.purpose
+    purpose, found = item.wanted.purpose, _sure(item.found)
     try:
-        account = judgement.judge_account(item.account)
+        account = judgement.judge_account(found.account)
+        if found.person is None:
+            raise CodeNotGenuine(audit="the account's person is not in the index")
         if item.valid is None:
             judgement.judge_static(account, purpose)
             return
-        if _same_request(item, item.earlier):
+        if _same_request(item):
             item.repeats = True
             return
         judgement.judge_time(item.valid, now=item.now)
@@ -150,8 +140,9 @@ def _judge(item: Item) -> None:
         item.refusal = refusal
 
 
-def _same_request(item: Item, earlier: EarlierUse | None) -> bool:
+def _same_request(item: Item) -> bool:
     """Say whether the first use was this very request, sent again with a fresh nonce."""
+    earlier = item.earlier
     return (
         earlier is not None
         and earlier.used_by == item.caller.caller_id
@@ -172,6 +163,9 @@ def _settle_twins(items: Sequence[Item]) -> None:
             _judge(item)
 
 
-def _never() -> NoReturn:
-    message = "an accepted item has its code and its account"
-    raise RuntimeError(message)
+def _sure(value: Any) -> Any:
+    """Return a value that an item of this stage always has."""
+    if value is None:
+        message = "an item skipped a stage of its verification"
+        raise RuntimeError(message)
+    return value

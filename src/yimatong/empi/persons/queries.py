@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -14,7 +13,7 @@ from yimatong.crypto.sealing import Sealer
 from yimatong.empi.errors import PersonNotFound
 from yimatong.empi.models import certificate, contribution, person
 from yimatong.empi.persons.schemas import PersonRecord, SealedFacts
-from yimatong.kit.db import Connection, RawConnection
+from yimatong.kit.db import Connection
 from yimatong.kit.masking import Address, IdNumber, PersonName, Phone
 
 _facts = msgspec.json.Decoder(SealedFacts)
@@ -81,19 +80,3 @@ async def strongest_proof(connection: Connection, mpi: UUID) -> int:
         select(func.coalesce(func.max(contribution.c.real_name_level), 0)).where(contribution.c.mpi == mpi)
     )
     return int(row.scalar_one())
-
-
-async def read_many(connection: RawConnection, sealer: Sealer, mpis: Iterable[UUID]) -> dict[UUID, PersonRecord]:
-    """Return many persons in one round trip, on the coalesced path; a retired one answers as its current person."""
-    cursor = await connection.execute(_MANY, (list(mpis),), prepare=True)
-    rows: Sequence[tuple[Any, ...]] = await cursor.fetchall()
-    return {
-        asked: unsealed(sealer, mpi, sealed, sex=sex, birth_date=birth_date, state=state)
-        for asked, mpi, sealed, sex, birth_date, state in rows
-    }
-
-
-_MANY = """
-    SELECT p.mpi, q.mpi, q.sealed, q.sex, q.birth_date, q.state
-    FROM empi_person p JOIN empi_person q ON q.mpi = coalesce(p.current_mpi, p.mpi) WHERE p.mpi = ANY(%s)
-"""
