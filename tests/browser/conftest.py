@@ -62,10 +62,12 @@ def browser_type_launch_args() -> dict[str, Any]:
 
 @pytest.fixture
 def open_page(browser: Any, web_url: str) -> Iterator[Callable[..., Page]]:  # noqa: F811
-    """Open a page in a fresh context of a given size; every console error, failed request or foreign host is an error."""
+    """Open a page in a fresh context of a given size; every console error or foreign host fails the test."""
     opened = []
 
-    def start(size: dict[str, int], *, phone: bool = False, language: str = "zh", quiet: bool = True) -> Page:
+    def start(
+        size: dict[str, int], *, phone: bool = False, language: str = "zh", quiet: bool = True, foreign: str = "data:"
+    ) -> Page:
         context = browser.new_context(
             viewport=size,
             base_url=web_url,
@@ -86,9 +88,11 @@ def open_page(browser: Any, web_url: str) -> Iterator[Callable[..., Page]]:  # n
         )
         page.on(
             "request",
-            lambda request: troubles.append(f"foreign: {request.url}")
-            if not request.url.startswith((web_url, "data:"))
-            else None,
+            lambda request: (
+                troubles.append(f"foreign: {request.url}")
+                if not request.url.startswith((web_url, "data:", foreign))
+                else None
+            ),
         )
         opened.append((context, troubles))
         return page

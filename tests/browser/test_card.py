@@ -26,7 +26,7 @@ def _text_of_code(page: Page) -> str:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_card_looks_right(open_page, stage, run_async, shoot, size, language):
+def test_card_looks_right(open_page, stage, run_async, shoot, size, language):  # noqa: PLR0917 -- fixtures come by name
     viewport, phone = SIZES[size]
     page = open_page(viewport, phone=phone, language=language)
     _open(page, stage, run_async)

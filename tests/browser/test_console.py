@@ -11,7 +11,7 @@ LISTS = ("codes", "payments", "discrepancies")
 
 @pytest.mark.parametrize(("name", "size"), [("1440", DESKTOP), ("390", PHONE), ("320", SMALL)])
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_pages_look_right(open_page, stage, log_in, shoot, name, size, language):
+def test_pages_look_right(open_page, stage, log_in, shoot, name, size, language):  # noqa: PLR0917 -- fixtures come by name
     page = open_page(size, language=language)
     page.goto("/console/login")
     shoot(page, f"console-login-{name}-{language}")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from pages_world import PASSWORD, Stage, stage, web_url  # noqa: E402, F401
+from pages_world import PASSWORD, Stage, stage, web_url  # noqa: F401
 
 
 class Visitor(httpx.Client):

@@ -42,6 +42,8 @@ LONG_NAME = "陕西省咸阳市三原县大程镇荆家社区卫生服务中心�
 RECORDS = 12_000
 _RESULTS = ["ok"] * 88 + ["CRD-2003"] * 5 + ["CRD-2004"] * 3 + ["CRD-2002"] * 2 + ["CRD-2007", "CRD-2001"]
 _DAY = [1, 0, 0, 1, 1, 2, 5, 22, 60, 74, 66, 48, 20, 26, 58, 55, 40, 26, 10, 6, 4, 3, 2, 1]
+_THINGS = ["门诊缴费", "挂号费", "检查费：腹部彩超（肝胆胰脾）及心电图", "住院预交金"]
+_STATES = ["paid", "paid", "paid", "partly_refunded", "refunded", "created", "closed"]
 APP = Caller(caller_id="app-1", kind="app", name="健康三秦", institution_id=None)
 
 
@@ -67,9 +69,7 @@ class Stage:
 
     async def link(self, purpose: str, subject: str) -> str:
         return await self.act(
-            lambda tx, _: sessions.make_link(
-                tx, subject=subject, purpose=purpose, lifetime_s=300, now=clock.now()
-            )
+            lambda tx, _: sessions.make_link(tx, subject=subject, purpose=purpose, lifetime_s=300, now=clock.now())
         )
 
     async def bill(self, *, fen: int = 12_850, description: str = "门诊缴费", items: list[Item] | None = None) -> str:
@@ -166,7 +166,12 @@ class Stage:
             )  # fmt: skip
             wanted = Registration(resident=facts, real_name="stated")
             prepared = await accounts.prepare(
-                parts.db, parts.vault, wanted, caller=APP, check=None, now=self.now  # type: ignore[arg-type]
+                parts.db,
+                parts.vault,
+                wanted,
+                caller=APP,
+                check=None,
+                now=self.now,  # type: ignore[arg-type]
             )
             done = await accounts.register(tx, parts.vault, prepared, caller=APP, now=self.now)
             self.vuids[key] = done.vuid
@@ -214,14 +219,18 @@ class Stage:
             span_s = 80_000 if number % 3 else max((self.now - start).total_seconds() - 60, 1)
             at = start + timedelta(seconds=draw.random() * span_s)
             fen = 9_999_999_999 if number == 1 else draw.randrange(500, 90_000)
-            state = "paid" if number == 1 else draw.choice(["paid", "paid", "paid", "partly_refunded", "refunded", "created", "closed"])
+            state = (
+                "paid"
+                if number == 1
+                else draw.choice(["paid", "paid", "paid", "partly_refunded", "refunded", "created", "closed"])
+            )
             paid = state in {"paid", "partly_refunded", "refunded"}
             back = {"refunded": fen, "partly_refunded": fen // 3}.get(state, 0)
             rows.append(
                 {
                     "order_no": f"P{day:%Y%m%d}{number:012d}", "institution_id": HOSPITAL if number % 4 else VILLAGE,
                     "caller_id": "his-1", "source_kind": "direct", "source_id": f"S{number}", "vuid": None,
-                    "description": draw.choice(["门诊缴费", "挂号费", "检查费：腹部彩超（肝胆胰脾）及心电图", "住院预交金"]),
+                    "description": draw.choice(_THINGS),
                     "items": [{"name": "合计", "amount_fen": fen, "quantity": 1}], "amount_fen": fen, "state": state,
                     "expires_at": at + timedelta(minutes=30), "paid_fen": fen if paid else 0,
                     "refund_reserved_fen": back, "refunded_fen": back, "paid_attempt_no": None,
@@ -240,7 +249,10 @@ class Stage:
              "bill_fen": n * 100}
             for klass, n in (("matched", 1284), ("cross_day", 3), ("amount", 1), ("channel_only", 1))
         ]  # fmt: skip
-        for day, state, cause in ((self.yesterday, "done", ""), (self.yesterday - timedelta(days=1), "failed", "PAY-3004")):
+        for day, state, cause in (
+            (self.yesterday, "done", ""),
+            (self.yesterday - timedelta(days=1), "failed", "PAY-3004"),
+        ):
             await tx.execute(
                 insert(run).values(
                     channel="wechat", account_id="acc-h1", bill_date=day, institution_id=HOSPITAL, version=1,

@@ -77,7 +77,9 @@ def test_login_leads_back_to_own_pages_only(visitor, given, led):
 def test_idle_session_ends(visitor, stage):
     visitor.log_in("clerk")
     with psycopg.connect(stage.settings.database_url, autocommit=True) as connection:
-        connection.execute("UPDATE access_session SET seen_at = now() - interval '16 minutes' WHERE purpose = 'console'")
+        connection.execute(
+            "UPDATE access_session SET seen_at = now() - interval '16 minutes' WHERE purpose = 'console'"
+        )
     answer = visitor.get("/console/codes")
     assert answer.headers["location"] == "/console/login?ended=1&next=/console/codes"
 
@@ -111,7 +113,7 @@ def test_numbers_equal_queries(visitor, stage, who, own, day_name):
     where = "at >= %s AND at < %s AND (%s::text IS NULL OR institution_id = %s)"
     codes = _sql(
         stage,
-        f"SELECT count(*) FILTER (WHERE event = 'issued'), count(*) FILTER (WHERE event = 'verified' AND result = 'ok'),"
+        "SELECT count(*) FILTER (WHERE event = 'issued'), count(*) FILTER (WHERE event = 'verified' AND result = 'ok'),"
         f" count(*) FILTER (WHERE event = 'verified' AND result <> 'ok') FROM cards_code_record WHERE {where}",
         start, end, own, own,
     )[0]  # fmt: skip
@@ -240,7 +242,7 @@ def test_discrepancies(visitor):
     detail = visitor.get("/console/discrepancies/dis_0").text
     assert "¥ 128.50" in detail
     assert "¥ 125.80" in detail
-    assert "¥ -2.70" in detail
+    assert "-¥ 2.70" in detail
     assert "1,284" in text
 
 

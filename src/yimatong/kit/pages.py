@@ -85,6 +85,11 @@ def machine_time(moment: datetime | date) -> str:
     return moment.astimezone(BEIJING).isoformat(timespec="seconds") if isinstance(moment, datetime) else str(moment)
 
 
+def money(amount_fen: int) -> str:
+    """Write fen as people read them: ``¥ 12,345.67``, ``-¥ 2.70``."""
+    return f"{'-' if amount_fen < 0 else ''}¥ {yuan(abs(amount_fen))}"
+
+
 def grouped(number: int) -> str:
     """Write a whole number with thousands marks."""
     return f"{number:,}"
@@ -112,6 +117,7 @@ class Pages:
         )
         filters: dict[str, Callable[..., object]] = {
             "yuan": yuan,
+            "money": money,
             "clock_time": clock_time,
             "full_time": full_time,
             "short_time": short_time,

@@ -51,7 +51,7 @@ def show_error(request: Request[Any, Any, Any], error: Exception) -> Response[An
         message=known.text(page.language),
         advice=advice_for(known),
         retryable=known.retryable,
-        home=_home(path),
+        home="" if isinstance(known, SessionEnded | LinkEnded) else _home(path),
     )
 
 

@@ -249,6 +249,8 @@ class Page:
     def _common(self) -> dict[str, object]:
         other = "zh" if self.language == "en" else "en"
         url = self.request.url
+        kind = KINDS.get(str(self._opt.get("session", "")))
+        path = kind.path if kind and self.request.method != "GET" else url.path
         query = "&".join(part for part in url.query.split("&") if part and not part.startswith("lang="))
         return {
             "form_token": self.form_token(),
@@ -257,7 +259,7 @@ class Page:
             "request_id": self.request_id,
             "now": self.now,
             "demonstration": not self.parts.settings.production,
-            "switch_address": f"{url.path}?{query + '&' if query else ''}lang={other}",
+            "switch_address": f"{path}?{query + '&' if query else ''}lang={other}",
         }
 
 

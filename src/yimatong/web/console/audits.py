@@ -7,7 +7,7 @@ from functools import partial
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 
-from yimatong.access import callers
+from yimatong.access import callers, operators
 from yimatong.crypto.gm.sm3 import hmac_sm3
 from yimatong.kit import audit
 from yimatong.kit.db import Connection
@@ -65,7 +65,8 @@ async def _rows(tx: Connection, *, before: str, actor: str, action: str) -> tupl
         rows = await audit.latest(tx, before=before, actor=actor, action=action, limit=filters.PAGE_ROWS + 1)
     except ValueError as error:
         raise FilterInvalid(detail="after") from error
-    return rows, await callers.names(tx, {row.actor for row in rows})
+    actors = {row.actor for row in rows}
+    return rows, await callers.names(tx, actors) | await operators.names(tx, actors)
 
 
 ROUTES = [list_audit, verify_chain]
