@@ -1,0 +1,23 @@
+"""Pages of the documentation, read the way their tests need them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def page():
+    return lambda name: (ROOT / name).read_text("utf-8")
+
+
+@pytest.fixture(scope="session")
+def blocks(page):
+    """The fenced blocks of a page with one info string, in order."""
+
+    def find(name, kind):
+        return re.findall(rf"^```{kind}\n(.*?)^```$", page(name), re.MULTILINE | re.DOTALL)
+
+    return find
