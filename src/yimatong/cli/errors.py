@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from yimatong.kit.errors import Refusal
+import sys
+
+from yimatong.kit.errors import PlatformError, Refusal
 
 
 class PortTaken(Refusal):
@@ -98,7 +100,7 @@ class StoryFailed(Refusal):
 
     code = "CLI-1012"
     zh = "演示在「{step}」失败：{detail}"
-    en = "the demonstration failed at this step: {detail}"
+    en = "the demonstration failed at {step}: {detail}"
 
 
 class NothingListens(Refusal):
@@ -107,3 +109,15 @@ class NothingListens(Refusal):
     code = "CLI-1013"
     zh = "{address} 没有程序在监听，请先运行 make up"
     en = "nothing listens at {address}; run make up first"
+
+
+def say_error(error: BaseException) -> None:
+    """Write one sentence, Chinese first, to standard error."""
+    if isinstance(error, PlatformError):
+        text = f"{error.text('zh')}。 / {error.text('en')}."
+    elif isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename else ""
+        text = f"{name}{error.strerror or error}。"
+    else:
+        text = str(error)
+    sys.stderr.write(f"错误：{text}\n")
