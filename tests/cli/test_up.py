@@ -23,13 +23,15 @@ from yimatong.cli.children import Register, birth
 from yimatong.cli.errors import AlreadyRunning, DatabaseUrlInvalid, ProcessFailed
 from yimatong.cli.platform import LocalPlatform
 from yimatong.cli.postgres import LocalPostgres
+from yimatong.cli.processes import PROCESSES
 from yimatong.cli.supervisor import Process, Supervisor, ready
 
 pytestmark = pytest.mark.slow
 
-ONLY = ["--process", "sandbox"]
+ONLY = ["--process", "sandbox", "--no-seed"]
 """The lightest process stands for all where which one it is does not matter."""
 
+YMT = [sys.executable, "-m", "yimatong.cli.main"]
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 
 
@@ -43,14 +45,14 @@ def running(data, **options):
     """A platform without processes: its folder, database, schema and keys."""
     platform = LocalPlatform(data, **options)
     try:
-        platform.start([])
+        platform.start([], seed=False)
         yield platform
     finally:
         platform.stop()
 
 
 def start_up(data, port_base, *options):
-    command = [sys.executable, "-m", "yimatong.cli.main", "up", "--data", str(data), "--port-base", str(port_base)]
+    command = [*YMT, "up", "--data", str(data), "--port-base", str(port_base)]
     started = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     said = []
     for line in started.stdout:
@@ -79,7 +81,7 @@ def all_gone(members, *, within_s=20):
 def test_stops_everything_it_started(data_folder, port_base, number):
     with start_up(data_folder, port_base, *ONLY) as started:
         members = family(started)
-        assert len(members) >= 3
+        assert len(members) >= 2
         started.send_signal(number)
         started.stdout.read()
         assert started.wait(30) == 0
@@ -112,10 +114,22 @@ def test_leftovers_are_ended_and_a_recycled_number_is_not(data_folder, port_base
         stranger.kill()
 
 
+def test_the_whole_platform_forked_from_one_dies_with_a_killed_parent(data_folder, port_base):
+    with start_up(data_folder, port_base, "--no-seed") as started:
+        named = set(Register(data_folder / "processes.json").living())
+        assert named >= {"postgres", *PROCESSES}
+        assert subprocess.run([*YMT, "status", "--data", str(data_folder)], check=False).returncode == 0
+        members = family(started)
+        started.kill()
+    if sys.platform == "linux":
+        assert all_gone(members)
+    assert not ready(port_base)
+
+
 def test_second_start_keeps_secrets_and_data_and_moves_with_the_ports(data_folder):
     path = data_folder / "settings.toml"
     platform = LocalPlatform(data_folder)
-    platform.start([])
+    platform.start([], seed=False)
     first, fronts = platform.settings, tomllib.loads((data_folder / "settings.institution-front.toml").read_text())
     with psycopg.connect(first.database_url) as connection:
         connection.execute("CREATE TABLE yesterday AS SELECT 1 AS id")
@@ -124,7 +138,7 @@ def test_second_start_keeps_secrets_and_data_and_moves_with_the_ports(data_folde
     path.write_text(path.read_text().replace('issuer = "610000"', "").replace("mode =", 'issuer = "440000"\nmode ='))
 
     platform = LocalPlatform(data_folder, port_base=ports.free_base())
-    platform.start([])
+    platform.start([], seed=False)
     second = platform.settings
     with psycopg.connect(second.database_url) as connection:
         assert connection.execute("SELECT id FROM yesterday").fetchone() == (1,)
@@ -143,7 +157,7 @@ def test_second_start_keeps_secrets_and_data_and_moves_with_the_ports(data_folde
 def test_two_platforms_on_one_folder_are_refused(data_folder):
     with running(data_folder) as platform:
         with pytest.raises(AlreadyRunning):
-            LocalPlatform(data_folder).start([])
+            LocalPlatform(data_folder).start([], seed=False)
         assert platform.database.pid is not None
 
 
@@ -152,14 +166,15 @@ def test_uses_a_server_of_postgresql_15(data_folder):
     with LocalPostgres(data_folder / "server", port=ports.free_base(), folder=DEBIAN_15) as server:
         url = server.url().replace("@/", f"@127.0.0.1:{server._port}/").partition("?")[0]
         platform = LocalPlatform(data_folder / "platform", database_url=url)
-        platform.start(["sandbox"])
+        platform.start(["sandbox"], seed=False)
         assert platform.database is None
         assert platform.settings.database_url == url
         platform.stop()
         with psycopg.connect(server.admin_url(), autocommit=True) as connection:
             connection.execute("CREATE DATABASE old_bytes ENCODING 'SQL_ASCII' TEMPLATE template0 OWNER ymt")
+        other = LocalPlatform(data_folder / "other", database_url=url.replace("/yimatong", "/old_bytes"))
         with pytest.raises(DatabaseUrlInvalid, match="UTF8"):
-            LocalPlatform(data_folder / "other", database_url=url.replace("/yimatong", "/old_bytes")).start([])
+            other.start([], seed=False)
 
 
 def test_killed_database_comes_back_with_its_data(data_folder):

@@ -59,7 +59,8 @@ def handlers(parts: Parts) -> dict[str, Handler]:
 async def loop(name: str, step: Step, *, pause_s: float) -> None:
     """Run a step again and again; a failure is logged and the step is tried again after a pause that grows."""
     failures = 0
-    while True:
+    own = asyncio.current_task()
+    while not (own and own.cancelling()):  # the job queue takes a cancellation for a normal end and returns
         try:
             done = await step()
             failures = 0

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from yimatong.cli.errors import say_error
 from yimatong.kit.errors import PlatformError
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 @app.command()
 def up(
+    *,
     data: DataFolder = None,
     port_base: Annotated[int, typer.Option(help="网页端口，其余依次加 10 / port of the pages; others follow")] = 8400,
     database_url: Annotated[
@@ -41,11 +43,14 @@ def up(
     process: Annotated[
         list[str] | None, typer.Option(help="只启动这些进程，可重复 / only these processes, repeatable")
     ] = None,
+    seed: Annotated[
+        bool, typer.Option("--seed/--no-seed", help="首次启动时装入演示数据 / demonstration data at the first start")
+    ] = True,
 ) -> None:
     """启动整个平台，Ctrl-C 停止 / Start the whole platform; Ctrl-C stops it."""
     from yimatong.cli.up import up as run_platform  # noqa: PLC0415
 
-    run_platform(data, port_base=port_base, database_url=database_url, processes=process)
+    run_platform(data, port_base=port_base, database_url=database_url, processes=process, seed=seed)
 
 
 @app.command()
@@ -132,18 +137,6 @@ def _add_commands(module_name: str) -> None:
     name = f"yimatong.cli.{module_name}"
     if importlib.util.find_spec(name) is not None:
         importlib.import_module(name).register(app)
-
-
-def say_error(error: BaseException) -> None:
-    """Write one sentence, Chinese first, to standard error."""
-    if isinstance(error, PlatformError):
-        text = f"{error.text('zh')}。 / {error.text('en')}."
-    elif isinstance(error, OSError):
-        name = f"{error.filename}: " if error.filename else ""
-        text = f"{name}{error.strerror or error}。"
-    else:
-        text = str(error)
-    sys.stderr.write(f"错误：{text}\n")
 
 
 def run() -> None:

@@ -22,15 +22,17 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BufferedRWPair
 from pathlib import Path
 from typing import Any
 
 from yimatong.cli import children, launch
+from yimatong.cli.processes import module_of
 
 SUPPORTED = sys.platform == "linux"
 SOCKET = "YMT_NURSERY_SOCKET"
+NAMES = "YMT_NURSERY_PROCESSES"
 _PR_SET_NAME = 15
 
 
@@ -40,12 +42,14 @@ class Nursery:
     def __init__(self, log: Path) -> None:
         """Remember the log of the nursery itself; the children have their own."""
         self._log = log
+        self._names: Sequence[str] = ()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: BufferedRWPair | None = None
         self._lock = threading.Lock()
 
-    def open(self) -> int:
-        """Start importing, unless it has been started and lives; return the nursery's number."""
+    def open(self, names: Sequence[str] = ()) -> int:
+        """Start importing for these processes, unless it has been started and lives; return the nursery's number."""
+        self._names = names or self._names
         if self._process is not None and self._process.poll() is None:
             return self._process.pid
         self.close()
@@ -55,7 +59,7 @@ class Nursery:
             self._process = children.spawn(
                 [sys.executable, "-m", "yimatong.cli.nursery"],
                 log=log,
-                environment={SOCKET: str(theirs.fileno()), "PYTHONUNBUFFERED": "1"},
+                environment={SOCKET: str(theirs.fileno()), NAMES: ",".join(self._names), "PYTHONUNBUFFERED": "1"},
                 pass_fds=[theirs.fileno()],
             )
             self._channel = ours.makefile("rwb")
@@ -148,9 +152,8 @@ def main() -> None:
 
 
 def _import_all() -> None:
-    from yimatong.cli.processes import PROCESSES, module_of  # noqa: PLC0415 -- the nursery's work begins here
-
-    for name in ("yimatong.cli.serve", "uvloop", "httptools", *map(module_of, PROCESSES)):
+    modules = [module_of(name) for name in os.environ.pop(NAMES).split(",") if name]
+    for name in ("yimatong.cli.serve", "uvloop", "httptools", *modules):
         try:
             importlib.import_module(name)
         except Exception:  # noqa: BLE001 -- the process that needs it imports it again and reports the error as its own
@@ -186,7 +189,7 @@ def _become(name: str, log: Path) -> None:
 
 
 def _serve(name: str, port: int) -> int:
-    from yimatong.cli.main import say_error  # noqa: PLC0415 -- imported before the fork
+    from yimatong.cli.errors import say_error  # noqa: PLC0415 -- imported before the fork
     from yimatong.cli.serve import serve  # noqa: PLC0415
     from yimatong.kit.errors import PlatformError  # noqa: PLC0415
 

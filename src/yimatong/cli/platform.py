@@ -23,7 +23,7 @@ from typing import Self
 
 import psycopg
 
-from yimatong.cli import configuration, migrate, ports
+from yimatong.cli import configuration, migrate, nursery, ports
 from yimatong.cli.databases import check_server
 from yimatong.cli.errors import AlreadyRunning, FolderUnusable, PartMissing, UnknownName
 from yimatong.cli.postgres import LocalPostgres
@@ -56,6 +56,7 @@ class LocalPlatform:
         self._report = report
         self.supervisor = Supervisor(self.data, say=report)
         self._lock: int | None = None
+        self._forked = False
 
     def __enter__(self) -> Self:
         self.start()
@@ -99,7 +100,7 @@ class LocalPlatform:
             if name not in PROCESSES:
                 raise UnknownName(name=name, kind_zh="进程", kind_en="process", known=", ".join(PROCESSES))
         try:
-            self.start_base(warm_up=bool(wanted))
+            self.start_base(wanted)
             if seed:
                 self.seed()
             self.start_processes(wanted)
@@ -107,7 +108,7 @@ class LocalPlatform:
             self.stop()
             raise
 
-    def start_base(self, *, warm_up: bool = False) -> None:
+    def start_base(self, processes: Sequence[str] = ()) -> None:
         """Bring up what the processes stand on: folder, ports, database, settings, schema, keys."""
         if self.database is None:
             _make_folder(self.data)
@@ -119,8 +120,9 @@ class LocalPlatform:
             self._report(f"已结束上次遗留的进程：{'、'.join(left)} / ended what an earlier run left behind")
         self.port_base = self.port_base or ports.free_base()
         ports.require_free(ports.ports(self.port_base).values())
-        if warm_up:
-            self.supervisor.warm_up()
+        self._forked = nursery.SUPPORTED and len(processes) > 1
+        if self._forked:
+            self.supervisor.warm_up(processes)
         url = self._start_database()
         configuration.write(self.data, database_url=url, port_base=self.port_base)
         self._report("更新数据库结构 / migrating the database")
@@ -132,7 +134,15 @@ class LocalPlatform:
         self._report(f"启动 {len(names)} 个进程 / starting {len(names)} processes")
         known = ports.ports(self.port_base)
         self.supervisor.start(
-            [serving(name, port=known[name], settings=configuration.settings_path(self.data, name)) for name in names]
+            [
+                serving(
+                    name,
+                    port=known[name],
+                    settings=configuration.settings_path(self.data, name),
+                    forked=self._forked,
+                )
+                for name in names
+            ]
         )
 
     def seed(self) -> bool:

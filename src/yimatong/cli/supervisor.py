@@ -32,11 +32,11 @@ class Process(NamedTuple):
     forked: bool = False
 
 
-def serving(name: str, *, port: int, settings: Path) -> Process:
-    """Return the specification of a process of the platform; where it can be forked, the command is not used."""
+def serving(name: str, *, port: int, settings: Path, forked: bool) -> Process:
+    """Return the specification of a process of the platform; when it is forked, the command is not used."""
     command = [sys.executable, "-m", "yimatong.cli.main", "serve", name, "--port", str(port)]
     environment = {"YMT_SETTINGS": str(settings), "PYTHONUNBUFFERED": "1"}
-    return Process(name, command, port, environment, HEALTH.get(name, READY_PAGE), forked=nursery.SUPPORTED)
+    return Process(name, command, port, environment, HEALTH.get(name, READY_PAGE), forked=forked)
 
 
 class _Running:
@@ -74,10 +74,9 @@ class Supervisor:
         """Return the names of the started processes, in order."""
         return list(self._running)
 
-    def warm_up(self) -> None:
+    def warm_up(self, names: Sequence[str] = ()) -> None:
         """Begin with the imports of the platform's processes, while other things are being prepared."""
-        if nursery.SUPPORTED:
-            self.register.add("nursery", self._nursery.open())
+        self.register.add("nursery", self._nursery.open(names))
 
     def start(self, processes: Sequence[Process], *, ready_s: float = READY_S) -> None:
         """Start all of them at once, then wait for each.

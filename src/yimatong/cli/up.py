@@ -88,7 +88,14 @@ class Progress:
             self._console.print(f"  {mark} {self._title} ({time.monotonic() - self._begun:.1f} s)")
 
 
-def up(data: Path | None, *, port_base: int, database_url: str | None, processes: Sequence[str] | None = None) -> None:
+def up(
+    data: Path | None,
+    *,
+    port_base: int,
+    database_url: str | None,
+    processes: Sequence[str] | None = None,
+    seed: bool = True,
+) -> None:
     """Run the platform, or only some of its processes, until it is asked to stop."""
     console = Console(highlight=False)
     begun = time.monotonic()
@@ -97,7 +104,7 @@ def up(data: Path | None, *, port_base: int, database_url: str | None, processes
     _listen_to_signals()
     try:
         try:
-            platform.start(processes)
+            platform.start(processes, seed=seed)
         except BaseException:
             progress.close(mark="[red]✘[/]")
             raise
