@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
 import pytest
-from yimatong_sdk import Client
 
 from yimatong.access import callers
 from yimatong.access.callers import Institution
@@ -18,6 +16,7 @@ from yimatong.crypto.devices.soft import SoftDevice
 from yimatong.kit import clock
 from yimatong.kit.settings import Addresses, Settings
 from yimatong.sandbox.local import LocalWorld
+from yimatong_sdk import Client
 
 HOSPITAL = "inst-h1"
 OTHER = "inst-h2"

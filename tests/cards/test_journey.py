@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from yimatong.cards.codec import CodeClass, Valid, dynamic_text, seal_valid
+from yimatong.crypto.devices.soft import SoftDevice
+from yimatong.crypto.keys import live_valid_keys
+from yimatong.kit.settings import Settings
 from yimatong_sdk import ApiError, Client
 
 Clients = Callable[[str], Client]
@@ -151,3 +158,32 @@ def test_real_name_register_is_really_asked(client: Clients, resident: SimpleNam
     with pytest.raises(ApiError) as refused:
         _enrol(client("app-1"), resident)
     assert _code_of(refused) == "CRD-1005"
+
+
+def test_expired_code_of_the_platforms_own_keys(client: Clients, resident: SimpleNamespace, settings: Settings) -> None:
+    vuid = _enrol(client("app-1"), resident)["vuid"]
+    device = SoftDevice.open(settings.keystore, settings.keystore_passphrase, production=False)
+    keys = live_valid_keys(device, settings.issuer, [vuid])
+    for issued_at in (int(time.time()) - 600, int(time.time()) + 600):
+        old = Valid(CodeClass.VISIT, issued_at, 60, secrets.token_bytes(5))
+        with pytest.raises(ApiError) as refused:
+            client("term-1").verify_code(dynamic_text(vuid, seal_valid(keys[max(keys)][0], old)), purpose="visit")
+        assert _code_of(refused) == "CRD-2003"
+
+
+def test_fifty_terminals_race_for_each_code(client: Clients, resident: SimpleNamespace) -> None:
+    vuid = _enrol(client("app-1"), resident)["vuid"]
+    codes = [client("app-1").issue_code(vuid, code_class="visit")["text"] for _ in range(6)]
+    clients = [client("term-1"), client("term-2")]
+
+    def one(number: int) -> str:
+        try:
+            clients[number % 2].verify_code(codes[number % 6], purpose="visit")
+        except ApiError as error:
+            return error.code
+        return "ok"
+
+    with ThreadPoolExecutor(24) as pool:
+        outcomes = list(pool.map(one, range(72)))
+    assert outcomes.count("ok") == 6
+    assert set(outcomes) <= {"ok", "CRD-2004", "CRD-2005"}
