@@ -7,7 +7,7 @@ receives: who calls, and ``read`` / ``write`` to run its query or its service ve
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -18,6 +18,18 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 
 from yimatong.access import idempotency, request_auth
+from yimatong.access.asgi import (
+    BODY_BYTES_MAX,
+    Answer,
+    ASGIApp,
+    ASGIScope,
+    Receive,
+    Send,
+    problem_answer,
+    read_body,
+    replay,
+    target,
+)
 from yimatong.access.caller import Caller
 from yimatong.access.callers import Directory, KnownCaller
 from yimatong.access.errors import (
@@ -34,19 +46,11 @@ from yimatong.crypto.gm.sm3 import HmacSm3
 from yimatong.crypto.vault import Vault
 from yimatong.kit import audit, clock
 from yimatong.kit.db import Connection, Database
-from yimatong.kit.errors import BodyTooLarge, DatabaseUnavailable, InvalidInput, PlatformError, UnexpectedFailure
+from yimatong.kit.errors import BodyTooLarge, DatabaseUnavailable, InvalidInput, PlatformError
 from yimatong.kit.ids import new_id
-from yimatong.kit.log import KitLog
-from yimatong.kit.web import PROBLEM_JSON, Problem, language_of, problem, translate
+from yimatong.kit.web import PROBLEM_JSON, Problem, translate
 
-BODY_BYTES_MAX = 64 * 1024
 _READ_HEADERS = frozenset({b"authorization", b"idempotency-key", b"ymt-front", b"accept-language"})
-
-ASGIScope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[ASGIScope, Receive, Send], Awaitable[None]]
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
@@ -204,7 +208,7 @@ class SignedEdge:
                 "body": body,
             }
             answer = Answer()
-            await self._app(scope, _replay(body, receive), answer.collect)
+            await self._app(scope, replay(body, receive), answer.collect)
         except Exception as error:  # noqa: BLE001 -- the last resort of the edge: every failure gets its problem document
             answer = problem_answer(translate(error), request_id=state["request_id"], headers=headers)
         await answer.send(send, signer=signer, now=now, request_id=state["request_id"])
@@ -262,94 +266,3 @@ class SignedEdge:
         if front.caller.kind != "front" or (own is not None and own != known.caller.institution_id):
             raise FrontNotGenuine(audit=f"{given.caller_id} carried {known.caller.caller_id}")
         return given.caller_id
-
-
-class Answer:
-    """An answer that is held back until it is signed."""
-
-    def __init__(self, status: int = 500, headers: list[tuple[bytes, bytes]] | None = None, body: bytes = b"") -> None:
-        """Start with the given parts."""
-        self.status = status
-        self.headers = headers or []
-        self.body = body
-
-    async def collect(self, message: Message) -> None:
-        """Take the place of ``send`` for the application."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            self.headers = list(message.get("headers", []))
-        elif message["type"] == "http.response.body":
-            self.body += message.get("body", b"")
-
-    async def send(self, send: Send, *, signer: tuple[HmacSm3, str] | None, now: datetime, request_id: str) -> None:
-        """Send it, signed when the request was authentic."""
-        headers = [*self.headers, (b"ymt-request-id", request_id.encode())]
-        if signer is not None:
-            secret, nonce = signer
-            timestamp = int(now.timestamp())
-            text = request_auth.answer_text(status=self.status, timestamp=timestamp, nonce=nonce, body=self.body)
-            headers += [
-                (b"ymt-timestamp", b"%d" % timestamp),
-                (b"ymt-signature", request_auth.sign(secret, text).encode()),
-            ]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": False})
-
-
-def problem_answer(error: PlatformError, *, request_id: str, headers: dict[str, str]) -> Answer:
-    """Return the problem document of an error that ended a request before the application."""
-    if isinstance(error, UnexpectedFailure):
-        KitLog.REQUEST_FAILED.emit(request_id=request_id, cause=error.audit)
-    document = problem(error, request_id=request_id, language=language_of(headers.get("accept-language", "")))
-    body = msgspec.json.encode(document)
-    return Answer(
-        error.status,
-        [
-            (b"content-type", PROBLEM_JSON.encode()),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
-        ],
-        body,
-    )
-
-
-async def read_body(receive: Receive, *, limit_bytes: int) -> bytes:
-    """Read a request's whole body.
-
-    Raises:
-        BodyTooLarge: more than ``limit_bytes``.
-    """
-    parts: list[bytes] = []
-    size = 0
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            break
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit_bytes:
-            raise BodyTooLarge(limit_bytes=limit_bytes)
-        parts.append(part)
-        more = message.get("more_body", False)
-    return b"".join(parts)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    given = False
-
-    async def again() -> Any:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
-
-
-def target(scope: ASGIScope) -> str:
-    """Return path and query exactly as they came over the wire."""
-    raw = scope.get("raw_path") or scope["path"].encode()
-    query = scope["query_string"]
-    return bytes(raw + (b"?" + query if query else b"")).decode("latin-1")

@@ -17,8 +17,9 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, Contact, License, SecurityScheme
 
 from yimatong import __version__
+from yimatong.access.asgi import ASGIApp, ASGIScope, Receive, Send
 from yimatong.access.callers import Directory
-from yimatong.access.edge import ASGIApp, ASGIScope, Call, Receive, Send, SignedEdge, require_permission
+from yimatong.access.edge import Call, SignedEdge, require_permission
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards import routes as cards
 from yimatong.cards.accounts.real_name import OnlineRealNameCheck

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from yimatong.access import request_auth
-from yimatong.access.edge import BODY_BYTES_MAX, Answer, ASGIScope, Receive, Send, problem_answer, read_body, target
+from yimatong.access.asgi import BODY_BYTES_MAX, Answer, ASGIScope, Receive, Send, problem_answer, read_body, target
 from yimatong.gateways.errors import CentreOutcomeUnknown, CentreUnreachable, PathNotServed, RequestRepeated
 from yimatong.kit import clock
 from yimatong.kit.errors import PartyOutcomeUnknown, PartyUnreachable

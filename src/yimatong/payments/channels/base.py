@@ -154,7 +154,7 @@ class PaymentChannel(Protocol):
         ...
 
     def read_notice(self, account: ChannelAccount, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Notice:
-        """Verify and decrypt a notice (header names in lower case). Raises ``NoticeNotGenuine``; never returns a doubt."""
+        """Verify and decrypt a notice (header names in lower case). Raises ``NoticeNotGenuine``."""
         ...
 
     async def bill(self, account: ChannelAccount, day: date, *, now: datetime) -> bytes:
