@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import psycopg
 from sqlalchemy import MetaData, text
@@ -155,9 +155,7 @@ class Batch(Generic[Item, Result]):
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if len(self._running) < self._lanes:
-            task = asyncio.create_task(self._lane())
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._running.add(asyncio.create_task(self._lane()))
         return await future
 
     async def close(self) -> None:
@@ -168,27 +166,41 @@ class Batch(Generic[Item, Result]):
             await self._idle.pop().close()
 
     async def _lane(self) -> None:
-        while self._waiting:
-            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._items_max))]
-            results: Sequence[Result | Exception]
-            try:
-                results = await self._run([item for item, _ in taken])
-            except Exception as error:  # noqa: BLE001 -- whatever ended the transaction, each waiting caller is told
-                results = [error] * len(taken)
-            for (_, future), result in zip(taken, results, strict=True):
-                if future.done():
-                    continue
-                if isinstance(result, Exception):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
+        """Run batches while anything waits; the lane is given back in the same step that saw nothing waiting."""
+        try:
+            while self._waiting:
+                await self._next_batch()
+        finally:
+            self._running.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _next_batch(self) -> None:
+        first = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._items_max))]
+        taken = [(item, future) for item, future in first if not future.done()]  # nobody waits for the others any more
+        if not taken:
+            return
+        results: Sequence[Result | Exception]
+        try:
+            results = await self._run([item for item, _ in taken])
+        except Exception as error:  # noqa: BLE001 -- whatever ended the transaction, each waiting caller is told
+            results = [error] * len(taken)
+        for (_, future), result in zip(taken, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
 
     async def _run(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         try:
             answers = await self._commit(items)
         except _LOST as error:
             raise DatabaseUnavailable(audit=repr(error)) from error
-        return await answers()
+        results = await answers()
+        if len(results) != len(items):
+            message = f"{len(results)} answers for {len(items)} items"
+            raise RuntimeError(message)
+        return results
 
     async def _commit(self, items: Sequence[Item]) -> Answers[Result]:
         """Run the work in one transaction, on a connection that is kept unless it broke."""

@@ -56,7 +56,7 @@ class Verifier:
             for row in await lost.fetchall() if lost else ():
                 stored[row[0]].refusal = CodeUsed()
             sealer = await self._vault.sealer()
-            return [item.refusal or await self._answer(item, sealer) for item in items]
+            return [item.refusal or await self._answer_or_error(item, sealer) for item in items]
 
         return answers
 
@@ -70,6 +70,13 @@ class Verifier:
                 item.valid = judgement.opened(_sure(item.code), keys)
             except CodeNotGenuine as refusal:
                 item.refusal = refusal
+
+    async def _answer_or_error(self, item: Item, sealer: Sealer) -> VerifiedCode | PlatformError:
+        """Answer one item; a person's row that cannot be opened fails this item and none of its neighbours."""
+        try:
+            return await self._answer(item, sealer)
+        except PlatformError as error:
+            return error
 
     async def _answer(self, item: Item, sealer: Sealer) -> VerifiedCode:
         found, code = _sure(item.found), _sure(item.code)
