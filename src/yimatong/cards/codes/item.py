@@ -12,7 +12,6 @@ from yimatong.cards.codec import CodeText, Valid
 from yimatong.cards.codes.judgement import EarlierUse, KnownAccount
 from yimatong.cards.codes.schemas import CodeToVerify
 from yimatong.kit.errors import PlatformError
-from yimatong.kit.ids import new_id
 
 
 class Found(NamedTuple):
@@ -34,13 +33,17 @@ class Item(msgspec.Struct, kw_only=True, eq=False, gc=False):
     request_id: str
     wanted: CodeToVerify
     now: datetime
-    record_id: str = msgspec.field(default_factory=lambda: new_id("rec"))
     code: CodeText | None = None
     valid: Valid | None = None
     found: Found | None = None
     earlier: EarlierUse | None = None
     refusal: PlatformError | None = None
     repeats: bool = False
+
+    @property
+    def record_id(self) -> str:
+        """Return the id of this verification's record: one request, one record, one draw of random bits."""
+        return "rec_" + self.request_id.removeprefix("req_")
 
     @property
     def use_key(self) -> tuple[str, int, bytes]:
