@@ -12,17 +12,17 @@ LISTS = ("codes", "payments", "discrepancies")
 @pytest.mark.parametrize(("name", "size"), [("1440", DESKTOP), ("390", PHONE), ("320", SMALL)])
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_pages_look_right(open_page, stage, log_in, shoot, name, size, language):  # noqa: PLR0917 -- fixtures come by name
-    page = open_page(size, language=language)
+    page, axe = open_page(size, language=language), language == "zh" or name == "390"
     page.goto("/console/login")
-    shoot(page, f"console-login-{name}-{language}")
+    shoot(page, f"console-login-{name}-{language}", axe=axe)
     log_in(page, "clerk")
     page.goto(f"/console?day={stage.yesterday}")
     expect(page.locator("svg.chart").first).to_be_visible()
-    shoot(page, f"console-home-{name}-{language}")
+    shoot(page, f"console-home-{name}-{language}", axe=axe)
     for part in LISTS:
         page.locator(f"nav.menu a[href='/console/{part}']").click()
         expect(page.locator("table.list").first).to_be_attached()
-        shoot(page, f"console-{part}-{name}-{language}")
+        shoot(page, f"console-{part}-{name}-{language}", axe=axe)
 
 
 def test_table_behind_the_chart(open_page, stage, log_in, shoot):

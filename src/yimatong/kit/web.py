@@ -24,6 +24,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from yimatong.kit.errors import (
+    BodyTooLarge,
     DatabaseUnavailable,
     InvalidInput,
     MethodNotAllowed,
@@ -36,7 +37,9 @@ from yimatong.kit.ids import new_id
 from yimatong.kit.log import KitLog
 
 PROBLEM_JSON = "application/problem+json"
+_HTTP_TOO_LARGE = 413
 _HTTP_UNSUPPORTED = 415
+_BODY_BYTES_MAX = 64 * 1024
 _TRANSLATED: tuple[tuple[type[Exception], type[PlatformError]], ...] = (
     (NotFoundException, NotFound),
     (MethodNotAllowedException, MethodNotAllowed),
@@ -98,6 +101,8 @@ def translate(error: Exception) -> PlatformError:
             return answer()
     if isinstance(error, ValidationException):
         return InvalidInput(detail=_validation_detail(error))
+    if isinstance(error, HTTPException) and error.status_code == _HTTP_TOO_LARGE:
+        return BodyTooLarge(limit_bytes=_BODY_BYTES_MAX)
     if isinstance(error, HTTPException) and error.status_code == _HTTP_UNSUPPORTED:
         return UnsupportedMediaType()
     if isinstance(error, ClientException | msgspec.DecodeError | UnicodeError):
@@ -160,7 +165,7 @@ def build(
     *,
     openapi: OpenAPIConfig | None,
     ready_checks: Sequence[Callable[[], Awaitable[None]]],
-    body_bytes_max: int = 64 * 1024,
+    body_bytes_max: int = _BODY_BYTES_MAX,
     exception_handlers: ExceptionHandlersMap = EXCEPTION_HANDLERS,
     **options: Any,
 ) -> Litestar:
