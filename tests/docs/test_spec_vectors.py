@@ -106,8 +106,8 @@ def test_texts(printed):
     assert codec.parse(printed["dynamic visit"]) == codec.CodeText(codec.CodeKind.DYNAMIC, printed["VUID"], valid)
 
 
-def test_printed_vectors_are_those_of_the_file(printed, page):
-    known = json.loads(page("tests/vectors/codes.json"))
+def test_printed_vectors_are_those_of_the_file(printed, text_of):
+    known = json.loads(text_of("tests/vectors/codes.json"))
     assert {printed["VUID"], printed["other VUID"]} <= {row["vuid"] for row in known["vuid"]}
     assert printed["K_vuid"] in {row["key"] for row in known["k_vuid"]}
 
@@ -148,9 +148,9 @@ def test_worked_signatures(blocks, name):
 
 
 @pytest.mark.parametrize("name", [CODES, API, WEBHOOKS])
-def test_no_long_hexadecimal_text_stands_outside_a_checked_block(page, name):
-    outside = re.sub(r"^```vector\n.*?^```$", "", page(name), flags=re.MULTILINE | re.DOTALL)
+def test_no_long_hexadecimal_text_stands_outside_a_checked_block(text_of, name):
+    outside = re.sub(r"^```vector\n.*?^```$", "", text_of(name), flags=re.MULTILINE | re.DOTALL)
     loose = set(re.findall(r"\b[0-9A-Fa-f]{32,}\b", outside))
-    inside = set(re.findall(r"\b[0-9A-Fa-f]{32,}\b", page(name))) - loose
+    inside = set(re.findall(r"\b[0-9A-Fa-f]{32,}\b", text_of(name))) - loose
     assert inside
     assert not loose
