@@ -37,9 +37,11 @@ from yimatong.kit.ids import new_id
 from yimatong.kit.log import KitLog
 
 PROBLEM_JSON = "application/problem+json"
-_HTTP_TOO_LARGE = 413
-_HTTP_UNSUPPORTED = 415
 _BODY_BYTES_MAX = 64 * 1024
+_BY_STATUS: dict[int, Callable[[], PlatformError]] = {
+    413: lambda: BodyTooLarge(limit_bytes=_BODY_BYTES_MAX),
+    415: UnsupportedMediaType,
+}
 _TRANSLATED: tuple[tuple[type[Exception], type[PlatformError]], ...] = (
     (NotFoundException, NotFound),
     (MethodNotAllowedException, MethodNotAllowed),
@@ -101,10 +103,8 @@ def translate(error: Exception) -> PlatformError:
             return answer()
     if isinstance(error, ValidationException):
         return InvalidInput(detail=_validation_detail(error))
-    if isinstance(error, HTTPException) and error.status_code == _HTTP_TOO_LARGE:
-        return BodyTooLarge(limit_bytes=_BODY_BYTES_MAX)
-    if isinstance(error, HTTPException) and error.status_code == _HTTP_UNSUPPORTED:
-        return UnsupportedMediaType()
+    if isinstance(error, HTTPException) and error.status_code in _BY_STATUS:
+        return _BY_STATUS[error.status_code]()
     if isinstance(error, ClientException | msgspec.DecodeError | UnicodeError):
         return InvalidInput(detail=_safe(getattr(error, "detail", "") or str(error)))
     return UnexpectedFailure(audit=repr(error))
