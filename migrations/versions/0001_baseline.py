@@ -669,6 +669,9 @@ def upgrade() -> None:
         sa.Column("proposed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("approver_id", sa.Text(), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(state = 'proposed') = (approver_id IS NULL)", name=op.f("ck_access_approval_decided_by_somebody")
+        ),
         sa.CheckConstraint("state IN ('proposed', 'approved', 'rejected')", name=op.f("ck_access_approval_state")),
         sa.CheckConstraint(
             "approver_id IS NULL OR approver_id <> proposer_id", name=op.f("ck_access_approval_two_persons")

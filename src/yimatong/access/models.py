@@ -122,5 +122,6 @@ approval = Table(
     Column("decided_at", DateTime(timezone=True)),
     CheckConstraint("state IN ('proposed', 'approved', 'rejected')", name="state"),
     CheckConstraint("approver_id IS NULL OR approver_id <> proposer_id", name="two_persons"),
+    CheckConstraint("(state = 'proposed') = (approver_id IS NULL)", name="decided_by_somebody"),
 )
 """Propose / approve for everything that needs two persons."""

@@ -77,12 +77,14 @@ async def loop(name: str, step: Step, *, pause_s: float) -> None:
 
 
 async def seal(parts: Parts) -> int:
-    """Chain the audit rows since the last seal."""
+    """Chain the audit rows since the last seal, then copy the new end of the chain out of the database."""
     key = await parts.vault.audit_key()
     async with parts.db.transaction() as connection:
-        return await audit.seal(
-            connection, lambda text: hmac_sm3(key, text), now=clock.now(), anchor=anchor_of(parts.settings)
-        )
+        sealed = await audit.seal(connection, lambda text: hmac_sm3(key, text), now=clock.now())
+    if sealed:
+        async with parts.db.read() as connection:
+            await audit.write_anchor(connection, anchor_of(parts.settings))
+    return sealed
 
 
 def anchor_of(settings: Settings) -> Path:

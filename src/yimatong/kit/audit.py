@@ -123,12 +123,8 @@ _UNSEALED = text(_ROWS.format(upper="txid < pg_snapshot_xmin(pg_current_snapshot
 _SEALED = text(_ROWS.format(upper="(txid, id) <= (cast(:upto_txid AS xid8), :upto_id)", limit=""))
 
 
-async def seal(connection: Connection, mac: Mac, *, now: datetime, anchor: Path | None = None) -> int:
-    """Chain the rows below the horizon that are not chained yet; return how many.
-
-    ``anchor`` is a file outside the database to which ``seq mac`` is appended: without it the end of the chain could
-    be cut off unseen.
-    """
+async def seal(connection: Connection, mac: Mac, *, now: datetime) -> int:
+    """Chain the rows below the horizon that are not chained yet; return how many."""
     locked = await connection.execute(text("SELECT pg_try_advisory_xact_lock(:k)"), {"k": _LOCK})
     if not locked.scalar_one():
         return 0
@@ -143,18 +139,47 @@ async def seal(connection: Connection, mac: Mac, *, now: datetime, anchor: Path 
             seq=seq + 1, upto_txid=text(f"'{upto_txid}'::xid8"), upto_id=upto_id, rows=number, mac=link, at=now
         )
     )
-    if anchor is not None:
-        with anchor.open("a", encoding="ascii") as file:
-            file.write(f"{seq + 1} {link.hex()}\n")
     return int(number)
+
+
+async def write_anchor(connection: Connection, anchor: Path) -> int:
+    """Append ``seq mac`` of every committed seal that the file does not have yet; return how many.
+
+    The file stands outside the database: without it the end of the chain could be cut off unseen. It is written after
+    the seals are committed, so it never names a seal that was rolled back; what a crash left out comes with the next.
+    """
+    seals = (await connection.execute(_SEALS_AFTER, {"seq": _last_anchored(anchor)})).all()
+    with anchor.open("a", encoding="ascii") as file:
+        file.writelines(f"{seq} {bytes(link).hex()}\n" for seq, link in seals)
+    return len(seals)
+
+
+_SEALS_AFTER = text("SELECT seq, mac FROM kit_audit_seal WHERE seq > :seq ORDER BY seq")
+_LINE = re.compile(r"(\d{1,18}) ([0-9a-f]{64})")
+
+
+def _last_anchored(anchor: Path) -> int:
+    """Return the number of the last whole line, without reading the file from its beginning."""
+    if not anchor.exists():
+        return 0
+    with anchor.open("rb") as file:
+        file.seek(max(file.seek(0, 2) - 1024, 0))
+        tail = file.read().decode("ascii")
+    if not tail.endswith("\n"):  # a crash tore the last line: it is closed, and written again in full
+        with anchor.open("a", encoding="ascii") as again:
+            again.write("\n")
+    found = [match for line in tail.split("\n") if (match := _LINE.fullmatch(line))]
+    return int(found[-1][1]) if found else 0
 
 
 async def verify(connection: Connection, mac: Mac, *, anchor: Path | None = None) -> int:
     """Recompute the whole chain and return the number of rows it covers.
 
     Raises:
-        AuditBroken: a row was changed, removed, added or moved, or the end of the chain was cut off.
+        AuditBroken: a row was changed, removed, added or moved, or the end of the chain was cut off. An ``anchor``
+            that is gone counts as broken, too.
     """
+    anchored = None if anchor is None else _anchored(anchor)  # before the seals: it can only be behind them
     seals = (
         await connection.execute(
             text("SELECT seq, upto_txid::text, upto_id, rows, mac FROM kit_audit_seal ORDER BY seq")
@@ -168,19 +193,20 @@ async def verify(connection: Connection, mac: Mac, *, anchor: Path | None = None
         if seq != expected or found[0] != number or mac(before + found[1].encode()) != bytes(link):
             raise AuditBroken(seq=expected)
         before, txid, row_id, total = bytes(link), upto_txid, upto_id, total + number
-    if anchor is not None:
-        _check_anchor(anchor, {int(row[0]): bytes(row[4]).hex() for row in seals})
+    if anchored is not None:
+        _check_anchor(anchored, {int(row[0]): bytes(row[4]).hex() for row in seals})
     return total
 
 
-def _check_anchor(anchor: Path, seals: dict[int, str]) -> None:
-    """Compare the chain with the file outside. A line of a seal that was rolled back may stand before its redoing."""
-    if not anchor.exists():
-        return
-    anchored: dict[int, set[str]] = {}
-    for line in anchor.read_text(encoding="ascii").splitlines():
-        number, _, link = line.partition(" ")
-        anchored.setdefault(int(number), set()).add(link)
-    for seq, links in anchored.items():
-        if seals.get(seq) not in links:
+def _anchored(anchor: Path) -> dict[int, str]:
+    lines = anchor.read_text(encoding="ascii").splitlines() if anchor.exists() else []
+    return {int(found[1]): found[2] for line in lines if (found := _LINE.fullmatch(line))}
+
+
+def _check_anchor(anchored: dict[int, str], seals: dict[int, str]) -> None:
+    """Compare the chain with the file outside, in both directions; only the newest seal may not be there yet."""
+    for seq, link in anchored.items():
+        if seals.get(seq) != link:
             raise AuditBroken(seq=seq)
+    for seq in seals.keys() - anchored.keys() - {len(seals)}:
+        raise AuditBroken(seq=seq)

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import UserDefinedType
 
+from yimatong.kit.append_only import append_only
 from yimatong.kit.db import metadata
 
 
@@ -77,3 +78,6 @@ audit_seal = Table(
     Column("at", DateTime(timezone=True), nullable=False),
 )
 """One link of the chain: HMAC-SM3 over the link before and the rows since. Rows are only ever inserted."""
+
+append_only(audit_event)
+append_only(audit_seal)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     CheckConstraint,
     Column,
@@ -20,11 +19,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    event,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from yimatong.kit.append_only import add_triggers, append_only
 from yimatong.kit.db import metadata
 from yimatong.payments.states import AttemptState, OrderState, RefundState
 
@@ -250,13 +249,6 @@ alarm = Table(
 )
 """What a person must look at: genuine words of a channel that do not fit our books. Only ever inserted."""
 
-_ONLY_INSERTED = """
-    CREATE OR REPLACE FUNCTION payments_only_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        RAISE EXCEPTION '% is only ever inserted into', TG_TABLE_NAME
-            USING ERRCODE = 'integrity_constraint_violation';
-    END $$
-"""
 _BALANCED = """
     CREATE OR REPLACE FUNCTION payments_ledger_balanced() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -270,13 +262,6 @@ _BALANCED = """
 """
 
 
-def _guard(name: str) -> str:
-    return f"""
-    CREATE OR REPLACE TRIGGER {name}_only_inserted BEFORE UPDATE OR DELETE ON {name}
-    FOR EACH ROW EXECUTE FUNCTION payments_only_inserted()
-    """
-
-
 def _balance(name: str) -> str:
     return f"""
     CREATE CONSTRAINT TRIGGER {name}_balanced AFTER INSERT ON {name}
@@ -284,26 +269,7 @@ def _balance(name: str) -> str:
     """
 
 
-_GUARDS: Final = {
-    history: (_ONLY_INSERTED, _guard("payments_event")),
-    ledger_transaction: (
-        _ONLY_INSERTED,
-        _BALANCED,
-        _guard("payments_ledger_transaction"),
-        _balance("payments_ledger_transaction"),
-    ),
-    ledger_entry: (_guard("payments_ledger_entry"), _balance("payments_ledger_entry")),
-}
-
-TRIGGERS: Final = tuple(statement for statements in _GUARDS.values() for statement in statements)
-"""Append-only and balanced, held by the database itself."""
-
-metadata.info.setdefault("triggers", []).extend(TRIGGERS)  # the baseline migration runs them after the tables
-
-for _table, _statements in _GUARDS.items():
-    for _statement in _statements:
-        event.listen(
-            _table,
-            "after_create",
-            DDL(_statement.replace("%", "%%")),  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
-        )
+for _table in (history, ledger_transaction, ledger_entry, alarm):
+    append_only(_table)
+for _table in (ledger_transaction, ledger_entry):
+    add_triggers(_table, _BALANCED, _balance(_table.name))
