@@ -29,6 +29,9 @@ DataFolder = Annotated[
     Path | None, typer.Option("--data", help="数据目录 / data folder (default: beside the checkout)", envvar="YMT_DATA")
 ]
 ScriptArguments = Annotated[list[str] | None, typer.Argument(help="传给脚本的参数 / handed to the script")]
+_SETTLED = {"demo", "reconcile", "migrate", "seed", "keys"}
+"""Commands that work on an installation."""
+
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -139,6 +142,19 @@ def _add_commands(module_name: str) -> None:
         importlib.import_module(name).register(app)
 
 
+def _know_settings() -> None:
+    """Let a command find the settings that ``ymt up`` wrote for this checkout, unless others are named."""
+    if "YMT_SETTINGS" in os.environ or not _SETTLED.intersection(sys.argv[1:2]):
+        return
+    from yimatong.cli.configuration import settings_path  # noqa: PLC0415
+    from yimatong.cli.up import data_folder  # noqa: PLC0415
+
+    given = os.environ.get("YMT_DATA")
+    path = settings_path(data_folder(Path(given) if given else None))
+    if path.is_file():
+        os.environ["YMT_SETTINGS"] = str(path)
+
+
 def run() -> None:
     """Entry point: anticipated errors are one sentence and exit status 1, Ctrl-C is 130; a defect keeps its trace."""
     os.environ.setdefault("PYTHONUTF8", "1")
@@ -146,6 +162,7 @@ def run() -> None:
         for module_name in ("reconcile", "demo"):
             _add_commands(module_name)
     try:
+        _know_settings()
         app(prog_name="ymt")
     except (PlatformError, OSError) as error:
         say_error(error)
