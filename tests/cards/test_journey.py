@@ -107,7 +107,14 @@ def test_code_pasted_onto_another_person_is_not_genuine(
     one, two = (_enrol(client("app-1"), new_resident())["vuid"] for _ in range(2))
     code = client("app-1").issue_code(one, code_class="visit")["text"]
     altered = code[:-1] + ("0" if code[-1] != "0" else "1")
-    for forged in (two + code[64:], altered, f"{one}:0:{'A' * 32}", "F" * 64 + code[64:]):
+    for forged in (
+        two + code[64:],
+        altered,
+        code + ":P.a-token",
+        code + ":S." + "A" * 124,
+        f"{one}:0:{'A' * 32}",
+        "F" * 64 + code[64:],
+    ):
         with pytest.raises(ApiError) as refused:
             client("term-1").verify_code(forged, purpose="visit")
         assert _code_of(refused) == "CRD-2002"

@@ -59,9 +59,13 @@ class EarlierUse(NamedTuple):
 def opened(code: CodeText, keys: Sequence[bytes]) -> Valid:
     """Open VALID with the live keys of its VUID, newest first.
 
+    A code with a token (two-in-one ``P.``, offline ``S.``) was never issued by this version, so it cannot be genuine.
+
     Raises:
-        CodeNotGenuine: no key opens it.
+        CodeNotGenuine: no key opens it, or it carries a token.
     """
+    if code.token:
+        raise CodeNotGenuine(audit="no token was issued")
     for key in keys:
         try:
             return open_valid(key, code.valid)
