@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from procrastinate import App
@@ -31,6 +31,7 @@ Step = Callable[[], Awaitable[int]]
 SEAL_PAUSE_S = 0.5
 RELAY_PAUSE_S = 0.2
 FOLLOW_UP_PAUSE_S = 1.0
+REVIVE_PAUSE_S = 10.0
 
 
 async def run(settings: Settings) -> None:
@@ -44,6 +45,7 @@ async def run(settings: Settings) -> None:
             group.create_task(loop("seal", lambda: seal(parts), pause_s=SEAL_PAUSE_S))
             group.create_task(loop("follow-up", lambda: follow_up(parts), pause_s=FOLLOW_UP_PAUSE_S))
             group.create_task(loop("jobs", lambda: work(scheduled), pause_s=5.0))
+            group.create_task(loop("revive", lambda: jobs.revive(scheduled), pause_s=REVIVE_PAUSE_S))
     finally:
         await parts.close()
 
@@ -108,9 +110,9 @@ def schedule(parts: Parts) -> App:
     app = jobs.app(parts.settings.database_url)
 
     @app.periodic(cron="30 2 * * *")
-    @app.task(name="reconciliation.yesterday", queueing_lock="reconciliation.yesterday")
+    @app.task(name="reconciliation.yesterday", queueing_lock="reconciliation.yesterday", retry=jobs.RETRY)
     async def reconcile_yesterday(timestamp: int) -> None:
-        day = clock.business_date(clock.now() - timedelta(days=1))
+        day = clock.business_date(datetime.fromtimestamp(timestamp, UTC) - timedelta(days=1))
         await reconciliation.run_day(
             parts.db, parts.vault, parts.channels, day=day, data=parts.settings.data, now=clock.now()
         )

@@ -1,12 +1,18 @@
-"""Background jobs on procrastinate: queue, retries, locks and schedules in the same database and transaction."""
+"""Background jobs on procrastinate: queue, retries, locks and schedules in the same database and transaction.
+
+procrastinate leaves a job whose worker was killed in the state ``doing`` for ever; ``revive`` queues it again. Tasks
+are therefore safe to run twice, and take what they are about from their arguments, not from the clock.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
 import msgspec
-from procrastinate import App, PsycopgConnector
+from procrastinate import App, PsycopgConnector, RetryStrategy
+from procrastinate.exceptions import UniqueViolation
 from sqlalchemy import text
 
 from yimatong.kit.db import Connection
@@ -17,6 +23,9 @@ _DEFER = text(
         ROW(:queue, :task, 0, :lock, NULL, cast(:args AS jsonb), :at)::procrastinate_job_to_defer_v1])
     """
 )
+
+RETRY: Final = RetryStrategy(max_attempts=7, exponential_wait=4)
+"""A job that fails is tried again after 4, 16, 64, 256, 1024, 4096 and 16384 seconds: six hours in all."""
 
 
 def app(database_url: str) -> App:
@@ -37,3 +46,18 @@ async def defer(
     await connection.execute(
         _DEFER, {"queue": queue, "task": task, "lock": lock, "args": msgspec.json.encode(args).decode(), "at": at}
     )
+
+
+async def revive(scheduled: App) -> int:
+    """Queue the jobs of workers that sent no sign of life for half a minute once more; return how many.
+
+    A job whose queueing lock is taken by a younger one waits until that one runs.
+    """
+    revived = 0
+    for job in await scheduled.job_manager.get_stalled_jobs():
+        try:
+            await scheduled.job_manager.retry_job(job)
+        except UniqueViolation:
+            continue
+        revived += 1
+    return revived
