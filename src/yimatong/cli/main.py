@@ -147,7 +147,7 @@ def _know_settings() -> None:
     if "YMT_SETTINGS" in os.environ or not _SETTLED.intersection(sys.argv[1:2]):
         return
     from yimatong.cli.configuration import settings_path  # noqa: PLC0415
-    from yimatong.cli.up import data_folder  # noqa: PLC0415
+    from yimatong.cli.places import data_folder  # noqa: PLC0415
 
     given = os.environ.get("YMT_DATA")
     path = settings_path(data_folder(Path(given) if given else None))
@@ -158,7 +158,8 @@ def _know_settings() -> None:
 def run() -> None:
     """Entry point: anticipated errors are one sentence and exit status 1, Ctrl-C is 130; a defect keeps its trace."""
     os.environ.setdefault("PYTHONUTF8", "1")
-    if sys.argv[1:2] != ["serve"]:
+    own = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    if not own.intersection(sys.argv[1:2]):  # what they import costs two seconds that no other command needs
         for module_name in ("reconcile", "demo"):
             _add_commands(module_name)
     try:

@@ -19,11 +19,11 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 
-from yimatong.cli import configuration, migrate, nursery, ports
+from yimatong.cli import configuration, nursery, places, ports
 from yimatong.cli.databases import check_server
 from yimatong.cli.errors import AlreadyRunning, FolderUnusable, PartMissing, UnknownName
 from yimatong.cli.postgres import LocalPostgres
@@ -125,8 +125,9 @@ class LocalPlatform:
             self.supervisor.warm_up(processes)
         url = self._start_database()
         configuration.write(self.data, database_url=url, port_base=self.port_base)
-        self._report("更新数据库结构 / migrating the database")
-        migrate.upgrade(url)
+        if not places.is_current(url):
+            self._report("更新数据库结构 / migrating the database")
+            importlib.import_module("yimatong.cli.migrate").upgrade(url)  # Alembic costs a second to import
         make_keys(self.settings)
 
     def start_processes(self, names: Sequence[str]) -> None:
@@ -158,8 +159,22 @@ class LocalPlatform:
             return False
         self._report("装入演示数据 / loading demonstration data")
         load_demonstration(settings)
+        module = importlib.import_module(DEMONSTRATION)
+        told = {"logins": list(getattr(module, "LOGINS", ())), "first_steps": list(getattr(module, "FIRST_STEPS", ()))}
+        self._introduction.write_text(json.dumps(told, ensure_ascii=False, indent=1))
         note.write_text(json.dumps([*done, identity]))
         return True
+
+    def introduction(self) -> dict[str, list[Any]]:
+        """Return what the demonstration data said about itself when it was loaded: ``logins``, ``first_steps``."""
+        told: dict[str, list[Any]] = {"logins": [], "first_steps": []}
+        if self._introduction.exists():
+            told |= json.loads(self._introduction.read_text())
+        return told
+
+    @property
+    def _introduction(self) -> Path:
+        return self.data / "introduction.json"
 
     def stop(self) -> None:
         """Stop the processes in reverse order, then the database, and let the folder go."""

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Sequence
 
 from yimatong.cli.errors import CheckoutNeeded, UnknownName
-from yimatong.cli.migrate import CHECKOUT
+from yimatong.cli.places import CHECKOUT
 
 _KINDS = {"bench": ("基准", "benchmark"), "drills": ("演练", "drill")}
 

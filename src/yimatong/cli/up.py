@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
-import os
 import signal
 import time
 from collections.abc import Sequence
@@ -18,41 +14,26 @@ from rich.status import Status
 from rich.table import Table
 
 from yimatong.cli import ports
-from yimatong.cli.binaries import SHARED
 from yimatong.cli.children import Register
 from yimatong.cli.configuration import settings_path
-from yimatong.cli.migrate import CHECKOUT
+from yimatong.cli.places import data_folder
 from yimatong.cli.platform import LocalPlatform
-from yimatong.cli.processes import DEMONSTRATION, HEALTH, PROCESSES
+from yimatong.cli.processes import HEALTH, PROCESSES
 from yimatong.cli.supervisor import READY_PAGE, ready
 from yimatong.kit import settings as kit_settings
 from yimatong.kit.settings import Addresses
 
 TITLES = {
-    "web": "居民与管理页面 / pages for residents and staff",
-    "core": "核心服务 / core",
-    "institution-front": "院内前置 / institution front",
-    "internet-front": "互联网前置 / internet front",
-    "worker": "后台任务 / background jobs",
-    "sandbox": "外部系统模拟 / simulated outside world",
+    "web": "居民与管理页面 pages",
+    "core": "核心服务 core",
+    "institution-front": "院内前置 institution front",
+    "internet-front": "互联网前置 internet front",
+    "sandbox": "外部系统模拟 outside world",
 }
 
 
 class _Stop(BaseException):
     """A signal asks us to stop."""
-
-
-def data_folder(given: Path | None) -> Path:
-    """Return where the data lives: as given, or beside the checkout, or where root keeps the database's data.
-
-    PostgreSQL does not run as root. Its user must reach the data, and a checkout under a private home is out of his
-    reach; so root's data lives in a folder named by the checkout's path.
-    """
-    if given is not None:
-        return given.absolute()
-    if os.geteuid() == 0:
-        return SHARED / hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]
-    return CHECKOUT / ".data"
 
 
 class Progress:
@@ -154,32 +135,27 @@ def _listen_to_signals() -> None:
 
 
 def _introduce(console: Console, platform: LocalPlatform, *, seconds: float) -> None:
-    table = Table(title=f"一码通已就绪（{seconds:.1f} 秒） / yimatong is ready", title_justify="left", show_lines=True)
-    table.add_column("什么 / what", no_wrap=True)
-    table.add_column("地址 / address", no_wrap=True)
-    table.add_column("登录 / login")
-    logins = _demonstration("LOGINS")
+    table = Table(title=f"一码通已就绪（{seconds:.1f} 秒） / yimatong is ready", title_justify="left")
+    for heading in ("什么 / what", "地址或登录名\naddress or login", "密码\npassword"):
+        table.add_column(heading, no_wrap=True)
     started = platform.supervisor.names
     for name, title in TITLES.items():
-        if name in started and name != "worker":
-            address = _address(platform.addresses, name)
-            page_logins = [f"{who}: {login} / {password}" for where, who, login, password in logins if where == name]
-            table.add_row(title, address, "\n".join(page_logins))
+        if name in started:
+            table.add_row(title, _address(platform.addresses, name), "")
+    table.add_section()
+    told = platform.introduction()
+    for where, who, login, password in told["logins"]:
+        if where in started:
+            table.add_row(who, login, password)
     console.print(table)
-    for number, line in enumerate(_demonstration("FIRST_STEPS"), start=1):
-        console.print(f"  {number}. {line}".replace("{web}", platform.addresses.web))
+    for number, line in enumerate(told["first_steps"], start=1):
+        console.print(f"  {number}. {line}".replace("{web}", platform.addresses.web), soft_wrap=True)
     missing = [name for name in PROCESSES if name not in started]
     if missing:
         console.print(f"  没有启动 / not started: {', '.join(missing)}")
-    console.print(f"  数据 / data: {platform.data}   日志 / logs: {platform.data / 'logs'}   Ctrl-C 停止 / stops")
+    console.print(f"  数据与日志 / data and logs: {platform.data}", soft_wrap=True)
+    console.print("  按 Ctrl-C 停止 / Ctrl-C stops")
 
 
 def _address(addresses: Addresses, process: str) -> str:
     return str(getattr(addresses, process.replace("-", "_")))
-
-
-def _demonstration(name: str) -> Sequence[tuple[str, ...]]:
-    """Return what the demonstration data says about itself, when it has it."""
-    if importlib.util.find_spec(DEMONSTRATION) is None:
-        return ()
-    return tuple(getattr(importlib.import_module(DEMONSTRATION), name, ()))
