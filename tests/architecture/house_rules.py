@@ -22,7 +22,17 @@ OFFERED = frozenset({"service", "queries", "schemas", "errors"})
 """What a feature of one room offers to another room."""
 
 OFFERED_ALONE = {
-    "access": {"approvals", "caller", "callers", "edge", "idempotency", "operators", "request_auth", "sessions"},
+    "access": {
+        "approvals",
+        "asgi",
+        "caller",
+        "callers",
+        "edge",
+        "idempotency",
+        "operators",
+        "request_auth",
+        "sessions",
+    },
     "cards": {"codes.symbols"},
     "empi": {"persons.identity"},
     "payments": {"accounts", "desk", "channels.base"},
@@ -222,6 +232,15 @@ def narrow_names(module: Module) -> Iterator[str]:
         yield "more than three levels"
 
 
+def whole_patterns(module: Module) -> Iterator[str]:
+    r"""A pattern says where it begins and ends; ``$`` alone lets a line feed follow, so ``(?!\\n)$`` is written."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.keyword) and node.arg == "pattern" and isinstance(node.value, ast.Constant):
+            text = str(node.value.value)
+            if not (text.startswith("^") and text.endswith(r"(?!\n)$")):
+                yield f"the pattern {text}"
+
+
 def outside_transactions(module: Module) -> Iterator[str]:
     """Find calls to an outside party that stand inside a transaction's own block."""
     for node in ast.walk(module.tree):
@@ -241,7 +260,7 @@ def _name(call: ast.Call) -> str:
 
 
 RULES: tuple[Rule, ...] = (
-    *(short, across_rooms, pure, commits, outside_transactions),
+    *(short, across_rooms, pure, commits, outside_transactions, whole_patterns),
     *(reads_clock, whole_money, prints, narrow_names),
 )
 """Every rule over the package."""

@@ -19,7 +19,7 @@ def lint(source: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", _LINT, "--config", str(ROOT / "pyproject.toml"), "--no-cache"],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(source), str(ROOT / "sdk" / "python")])},
-        cwd=source,
+        cwd=source.parent,
         capture_output=True,
         text=True,
         check=False,

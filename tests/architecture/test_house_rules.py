@@ -52,6 +52,8 @@ PLANTED = [
     ("whole_money", "payments.ledger", "def f(amount: float): pass"),
     ("whole_money", "web.console.today", "paid_fen: float = 1"),
     ("whole_money", "reconciliation.books", "x = float(y)"),
+    ("whole_patterns", "care.visits.schemas", 'x = Meta(pattern="^[0-9]{6}$")'),
+    ("whole_patterns", "care.visits.schemas", r'x = Meta(pattern="[0-9](?!\n)$")'),
     ("prints", "payments.settlement", "print(1)"),
     ("narrow_names", "payments.utils", ""),
     ("narrow_names", "payments.a.b.c.d", ""),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -164,6 +165,23 @@ def require_permission(connection: ASGIConnection[Any, Any, Any, Any], handler: 
     if caller is None:
         raise NotSigned(detail="Authorization")
     caller.require(str(handler.opt["permission"]))
+
+
+def require_exact_body(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard of every route: the body has exactly the documented types; the framework alone would take ``"5"`` for 5.
+
+    Raises:
+        msgspec.DecodeError: answered as ``InvalidInput``.
+    """
+    decoder = _decoder(handler)
+    if decoder is not None:
+        decoder.decode(connection.scope["state"]["body"])
+
+
+@lru_cache(maxsize=256)
+def _decoder(handler: BaseRouteHandler) -> msgspec.json.Decoder[Any] | None:
+    field = handler.parsed_fn_signature.parameters.get("data")
+    return None if field is None else msgspec.json.Decoder(field.annotation)
 
 
 class SignedEdge:

@@ -19,7 +19,7 @@ from litestar.openapi.spec import Components, Contact, License, SecurityScheme
 from yimatong import __version__
 from yimatong.access.asgi import ASGIApp, ASGIScope, Receive, Send
 from yimatong.access.callers import Directory
-from yimatong.access.edge import Call, SignedEdge, require_permission
+from yimatong.access.edge import Call, SignedEdge, require_exact_body, require_permission
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards import routes as cards
 from yimatong.cards.accounts.real_name import OnlineRealNameCheck
@@ -54,7 +54,7 @@ def build(settings: Settings) -> ASGIApp:
         [*cards.ROUTES, *payments.ROUTES, *care.ROUTES],
         openapi=openapi(),
         ready_checks=[parts.ready],
-        guards=[require_permission],
+        guards=[require_permission, require_exact_body],
         dependencies=_dependencies(parts, verifications),
         on_shutdown=[parts.close],
     )
@@ -103,7 +103,7 @@ def openapi() -> OpenAPIConfig:
         summary="Electronic health card platform: cards, codes, payments",
         contact=Contact(name="yimatong"),
         license=License(name="Apache-2.0", identifier="Apache-2.0"),
-        openapi_router=Router(path="/openapi", route_handlers=[], opt={"public": True}),
+        openapi_router=Router(path="/openapi", route_handlers=[], opt={"public": True}, include_in_schema=False),
         render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         components=Components(
             security_schemes={

@@ -206,8 +206,9 @@ class Batch(Generic[Item, Result]):
         """Run the work in one transaction, on a connection that is kept unless it broke."""
         connection = self._idle.pop() if self._idle else await self._connect()
         try:
-            async with connection.pipeline(), connection.transaction():
+            async with connection.pipeline():
                 answers = await self._work(connection, items)
+                await connection.commit()
         except BaseException:
             await connection.close()
             raise

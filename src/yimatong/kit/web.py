@@ -105,7 +105,7 @@ def translate(error: Exception) -> PlatformError:
         return InvalidInput(detail=_validation_detail(error))
     if isinstance(error, HTTPException) and error.status_code in _BY_STATUS:
         return _BY_STATUS[error.status_code]()
-    if isinstance(error, ClientException | msgspec.DecodeError | UnicodeError):
+    if isinstance(error, ClientException | msgspec.DecodeError | UnicodeError | RecursionError):
         return InvalidInput(detail=_safe(getattr(error, "detail", "") or str(error)))
     return UnexpectedFailure(audit=repr(error))
 

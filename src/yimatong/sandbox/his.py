@@ -40,7 +40,7 @@ class Hospital(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     caller_id: str
-    secret_hex: Annotated[str, msgspec.Meta(pattern="^([0-9a-fA-F]{2}){16,64}$")]
+    secret_hex: Annotated[str, msgspec.Meta(pattern="^([0-9a-fA-F]{2}){16,64}(?!\\n)$")]
     state: Literal["up", "down"] = "up"
     slow_s: float = 0.0
     lost_answers: int = 0

@@ -31,7 +31,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whose name and number are to be compared."""
 
     name: Annotated[str, Meta(min_length=1, max_length=50)]
-    id_type: Annotated[str, Meta(pattern="^[0-9]{2}$")]
+    id_type: Annotated[str, Meta(pattern="^[0-9]{2}(?!\\n)$")]
     id_number: Annotated[str, Meta(min_length=1, max_length=30)]
 
 

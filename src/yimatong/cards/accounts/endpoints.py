@@ -31,7 +31,7 @@ from yimatong.empi.errors import (
 )
 from yimatong.kit.errors import PartyOutcomeUnknown, PartyUnreachable
 
-VuidInPath = Annotated[str, PathParameter(pattern="^[0-9A-F]{64}$")]
+VuidInPath = Annotated[str, PathParameter(pattern="^[0-9A-F]{64}(?!\\n)$")]
 
 
 @post(

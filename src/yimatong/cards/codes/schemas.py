@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from yimatong.cards.codec import TTL_S_MAX, CodeKind, Purpose
 
-Vuid = Annotated[str, Meta(pattern="^[0-9A-F]{64}$", description="electronic health card id, 64 upper-case hex")]
+Vuid = Annotated[str, Meta(pattern="^[0-9A-F]{64}(?!\\n)$", description="electronic health card id, 64 upper-case hex")]
 
 
 class NewCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,7 +18,7 @@ class NewCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     vuid: Vuid
     kind: Literal["static", "dynamic"] = "dynamic"
-    code_class: Annotated[str, Meta(pattern="^(general|visit|records|payment)$")] = "general"
+    code_class: Annotated[str, Meta(pattern="^(general|visit|records|payment)(?!\\n)$")] = "general"
     ttl_s: Annotated[int, Meta(ge=15, le=TTL_S_MAX, description="seconds, rounded down to a multiple of 5")] = 60
     image: Literal["none", "svg", "png"] = "none"
 
@@ -39,7 +39,7 @@ class CodeToVerify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     code: Annotated[str, Meta(min_length=1, max_length=400)]
     purpose: Purpose
-    med_step: Annotated[str, Meta(pattern="^[0-9]{6}$", description="诊疗环节代码")] = "000000"
+    med_step: Annotated[str, Meta(pattern="^[0-9]{6}(?!\\n)$", description="诊疗环节代码")] = "000000"
 
 
 class Resident(msgspec.Struct, frozen=True, kw_only=True):

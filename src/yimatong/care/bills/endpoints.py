@@ -15,7 +15,9 @@ from yimatong.care.errors import BillExists, BillNotFound, BillNotPayable, Visit
 from yimatong.payments.desk import Desk
 from yimatong.payments.errors import ItemsDoNotAddUp, OrderExists
 
-OwnNumber = Annotated[str, PathParameter(pattern="^[A-Za-z0-9_.-]{1,64}$", description="the institution's own number")]
+OwnNumber = Annotated[
+    str, PathParameter(pattern="^[A-Za-z0-9_.-]{1,64}(?!\\n)$", description="the institution's own number")
+]
 
 
 @post(

@@ -14,7 +14,9 @@ from yimatong.care.errors import VerificationTooOld, VerificationUsed, VisitExis
 from yimatong.care.visits import queries, service
 from yimatong.care.visits.schemas import NewVisit, VisitView
 
-OwnNumber = Annotated[str, PathParameter(pattern="^[A-Za-z0-9_.-]{1,64}$", description="the institution's own number")]
+OwnNumber = Annotated[
+    str, PathParameter(pattern="^[A-Za-z0-9_.-]{1,64}(?!\\n)$", description="the institution's own number")
+]
 
 
 @post(

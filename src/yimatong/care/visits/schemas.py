@@ -15,10 +15,10 @@ class NewVisit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A visit to register. ``verification_id`` is the ``record_id`` that verifying the code answered."""
 
     visit_no: SourceNumber
-    verification_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-    vuid: Annotated[str, Meta(pattern=r"^[0-9A-F]{64}$")]
+    verification_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}(?!\n)$")]
+    vuid: Annotated[str, Meta(pattern=r"^[0-9A-F]{64}(?!\n)$")]
     department: Line
-    doctor: Annotated[str, Meta(max_length=64, pattern="^[^\\x00-\\x1f\\x7f]*$")] = ""
+    doctor: Annotated[str, Meta(max_length=64, pattern="^[^\\x00-\\x1f\\x7f]*(?!\\n)$")] = ""
 
 
 class VisitView(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,12 +16,12 @@ class Demographics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """特征值 (number, type, name, sex) and what goes with them."""
 
     name: Annotated[str, Meta(min_length=1, max_length=50, examples=["张三丰"])]
-    sex: Annotated[str, Meta(pattern="^[0129]$", description="GB/T 2261.1", examples=["1"])]
+    sex: Annotated[str, Meta(pattern="^[0129](?!\\n)$", description="GB/T 2261.1", examples=["1"])]
     birth_date: Annotated[date, Meta(examples=[date(1949, 12, 31)])]
-    id_type: Annotated[str, Meta(pattern="^[0-9]{2}$", description="WS 364.3 CV02.01.101", examples=["01"])]
+    id_type: Annotated[str, Meta(pattern="^[0-9]{2}(?!\\n)$", description="WS 364.3 CV02.01.101", examples=["01"])]
     id_number: Annotated[str, Meta(min_length=4, max_length=40, examples=["11010519491231002X"])]
-    phone: Annotated[str, Meta(pattern=r"^\+?[0-9-]{7,20}$", examples=["13800138000"])]
-    address: Annotated[str, Meta(max_length=200)] = ""
+    phone: Annotated[str, Meta(pattern=r"^\+?[0-9-]{7,20}(?!\n)$", examples=["13800138000"])]
+    address: Annotated[str, Meta(max_length=200, pattern="^[^\\x00-\\x1f\\x7f]*(?!\\n)$")] = ""
 
 
 class RealNameMark(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,11 +31,11 @@ class CashierView(msgspec.Struct, frozen=True, kw_only=True):
 class NewAttempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A try at a channel, started by an institution's own app or kiosk."""
 
-    channel: Annotated[str, Meta(pattern="^[a-z]{1,16}$")]
+    channel: Annotated[str, Meta(pattern="^[a-z]{1,16}(?!\\n)$")]
     scene: Scene
-    client_ip: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]{2,45}$")] = "127.0.0.1"
-    return_url: Annotated[str, Meta(max_length=512, pattern="^(https?://[!-~]+)?$")] = ""
-    payer_id: Annotated[str, Meta(max_length=128, pattern="^[!-~]*$")] = ""
+    client_ip: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]{2,45}(?!\n)$")] = "127.0.0.1"
+    return_url: Annotated[str, Meta(max_length=512, pattern="^(https?://[!-~]+)?(?!\\n)$")] = ""
+    payer_id: Annotated[str, Meta(max_length=128, pattern="^[!-~]*(?!\\n)$")] = ""
 
 
 class StartedAttempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -58,8 +58,8 @@ async def read_order(order_no: FromPath[str], call: NamedDependency[Call]) -> Or
 async def list_orders(
     call: NamedDependency[Call],
     limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
-    cursor: Annotated[str, QueryParameter(max_length=120, pattern="^[A-Za-z0-9_-]*$")] = "",
-    source_no: Annotated[str, QueryParameter(max_length=64, pattern="^[A-Za-z0-9_.-]*$")] = "",
+    cursor: Annotated[str, QueryParameter(max_length=120, pattern="^[A-Za-z0-9_-]*(?!\\n)$")] = "",
+    source_no: Annotated[str, QueryParameter(max_length=64, pattern="^[A-Za-z0-9_.-]*(?!\\n)$")] = "",
     order_state: Annotated[OrderState | None, QueryParameter(name="state")] = None,
 ) -> OrderPage:
     """订单列表. List one's own orders, newest first; by the institution's own number or by state."""

@@ -14,8 +14,8 @@ from yimatong.payments.refunds.schemas import RefundView
 EXPIRES_S_DEFAULT = 30 * 60
 """A prescription code is payable for thirty minutes; so is everything that does not say otherwise."""
 
-Line = Annotated[str, Meta(min_length=1, max_length=127, pattern="^[^\\x00-\\x1f\\x7f]+$")]
-SourceNumber = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="the institution's own number")]
+Line = Annotated[str, Meta(min_length=1, max_length=127, pattern="^[^\\x00-\\x1f\\x7f]+(?!\\n)$")]
+SourceNumber = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}(?!\n)$", description="the institution's own number")]
 AmountFen = Annotated[int, Meta(ge=1, le=AMOUNT_FEN_MAX)]
 ExpiresInS = Annotated[int, Meta(ge=60, le=7 * 86400)]
 
@@ -39,7 +39,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     items: Items
     amount_fen: AmountFen
     expires_in_s: ExpiresInS = EXPIRES_S_DEFAULT
-    vuid: Annotated[str, Meta(pattern=r"^[0-9A-F]{64}$")] | None = None
+    vuid: Annotated[str, Meta(pattern=r"^[0-9A-F]{64}(?!\n)$")] | None = None
 
 
 class PlacedOrder(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,9 +10,9 @@ from msgspec import Meta
 
 from yimatong.sandbox.wechat.rows import WireError
 
-TradeNo = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_\-|*]{6,32}$")]
-RefundNo = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_\-|*@]{1,64}$")]
-Url = Annotated[str, Meta(pattern=r"^https?://[^?#\s]+$", max_length=256)]
+TradeNo = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_\-|*]{6,32}(?!\n)$")]
+RefundNo = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_\-|*@]{1,64}(?!\n)$")]
+Url = Annotated[str, Meta(pattern=r"^https?://[^?#\s]+(?!\n)$", max_length=256)]
 """No query in a notice address. WeChat Pay asks for https; plain http serves loopback."""
 Fen = Annotated[int, Meta(ge=1, le=10**10)]
 Text32 = Annotated[str, Meta(min_length=1, max_length=32)]

@@ -28,7 +28,7 @@ class WireError(Exception):
 class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A direct merchant (直连商户). ``serial_no`` names the certificate that ``public_key_pem`` belongs to."""
 
-    mchid: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z]{1,32}$")]
+    mchid: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z]{1,32}(?!\n)$")]
     appid: str
     serial_no: str
     public_key_pem: str

@@ -1,0 +1,177 @@
+"""Who may do what: every operation of the core by every kind of caller, and on whose objects.
+
+The table must be complete: a new operation without a row fails. What is denied is denied by name (ACC-1006); an object
+of somebody else answers exactly as one that does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from yimatong_sdk import ApiError, Client
+
+A, I, T, F = "app-1", "his-1", "term-1", "front-1"  # noqa: E741 -- app, institution, terminal, front
+KINDS = (A, I, T, F)
+
+MATRIX: dict[tuple[str, str], str] = {
+    ("POST", "/api/v1/accounts"): "AIT",
+    ("GET", "/api/v1/accounts/{vuid}"): "AI",
+    ("POST", "/api/v1/accounts/{vuid}/state"): "AI",
+    ("POST", "/api/v1/accounts/{vuid}/page-links"): "A",
+    ("POST", "/api/v1/codes"): "AIT",
+    ("POST", "/api/v1/codes/verify"): "IT",
+    ("POST", "/api/v1/codes/revoke"): "AI",
+    ("POST", "/api/v1/visits"): "IT",
+    ("GET", "/api/v1/visits/{visit_no}"): "I",
+    ("GET", "/api/v1/visits/{visit_no}/bills"): "IT",
+    ("POST", "/api/v1/bills"): "I",
+    ("GET", "/api/v1/bills/{bill_no}"): "IT",
+    ("POST", "/api/v1/bills/{bill_no}/orders"): "I",
+    ("POST", "/api/v1/orders"): "I",
+    ("GET", "/api/v1/orders"): "AI",
+    ("GET", "/api/v1/orders/{order_no}"): "AI",
+    ("GET", "/api/v1/orders/{order_no}/cashier"): "AI",
+    ("POST", "/api/v1/orders/{order_no}/cashier-links"): "I",
+    ("POST", "/api/v1/orders/{order_no}/attempts"): "I",
+    ("POST", "/api/v1/orders/{order_no}/refresh"): "AI",
+    ("POST", "/api/v1/orders/{order_no}/close"): "I",
+    ("POST", "/api/v1/refunds"): "I",
+    ("GET", "/api/v1/refunds/{refund_no}"): "I",
+}
+"""A letter for every kind of caller that the operation is open to."""
+
+ABSENT = {
+    "vuid": "F" * 64,
+    "visit_no": "nothing-there",
+    "bill_no": "nothing-there",
+    "order_no": "P20991231999999999999",
+    "refund_no": "R20991231999999999999",
+    "record_id": "rec_0",
+}
+NEW_ITEMS = [{"name": "西药费", "amount_fen": 100}]
+
+
+def bodies(facts: dict[str, str]) -> dict[str, Any]:
+    """Return what each operation is sent, about the objects in ``facts``."""
+    return {
+        "/api/v1/accounts/{vuid}/state": {"state": "active"},
+        "/api/v1/codes": {"vuid": facts["vuid"]},
+        "/api/v1/codes/revoke": {"vuid": facts["vuid"]},
+        "/api/v1/visits": {
+            "visit_no": "V-of-another",
+            "verification_id": facts["record_id"],
+            "vuid": facts["vuid"],
+            "department": "内科",
+        },
+        "/api/v1/bills": {
+            "visit_no": facts["visit_no"],
+            "bill_no": "B-of-another",
+            "description": "缴费",
+            "items": NEW_ITEMS,
+            "total_fen": 100,
+        },
+        "/api/v1/bills/{bill_no}/orders": {},
+        "/api/v1/orders/{order_no}/attempts": {"channel": "wechat", "scene": "native"},
+        "/api/v1/refunds": {
+            "order_no": facts["order_no"],
+            "request_no": "R-of-another",
+            "amount_fen": 1,
+            "reason": "退费",
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def document(core_url: str) -> dict[str, Any]:
+    return dict(httpx.get(f"{core_url}/openapi/openapi.json", trust_env=False).json())
+
+
+def operations(document: dict[str, Any]) -> set[tuple[str, str]]:
+    return {
+        (method.upper(), path) for path, item in document["paths"].items() for method in item if method != "parameters"
+    }
+
+
+def test_the_matrix_has_a_row_for_every_operation(document: dict[str, Any]) -> None:
+    assert set(MATRIX) == operations(document)
+
+
+def answer(client: Client, method: str, path: str, facts: dict[str, str]) -> tuple[int, str]:
+    """Call and return (status, code), the code empty when it was done."""
+    target = path.format(**facts)
+    body = bodies(facts).get(path) if method == "POST" else None
+    try:
+        client.call(method, target, body)
+    except ApiError as error:
+        return error.http_status, error.code
+    return 200, ""
+
+
+@pytest.mark.parametrize("caller", KINDS)
+@pytest.mark.parametrize(("method", "path"), MATRIX, ids=lambda part: part)
+def test_denied_is_denied_by_name_and_allowed_is_not(
+    client: Callable[[str], Client], owned: SimpleNamespace, method: str, path: str, caller: str
+) -> None:
+    letter = {A: "A", I: "I", T: "T", F: "F"}[caller]
+    status, code = answer(client(caller), method, path, ABSENT)
+    if letter in MATRIX[method, path]:
+        assert code != "ACC-1006"
+    else:
+        assert (status, code) == (403, "ACC-1006")
+
+
+NAMES_AN_OBJECT = [(method, path) for method, path in MATRIX if "{" in path or path in bodies(ABSENT)]
+
+
+@pytest.mark.parametrize("stranger", ["app-2", "his-2", "term-2"])
+@pytest.mark.parametrize(("method", "path"), NAMES_AN_OBJECT, ids=lambda part: part)
+def test_somebody_elses_object_answers_like_an_absent_one(
+    client: Callable[[str], Client], owned: SimpleNamespace, method: str, path: str, stranger: str
+) -> None:
+    absent = answer(client(stranger), method, path, ABSENT)
+    found = answer(client(stranger), method, path, vars(owned))
+    assert found == absent
+    assert found[0] in (403, 404)
+
+
+OWNER = {"vuid": "app-1"} | dict.fromkeys(("record_id", "visit_no", "bill_no", "order_no", "refund_no"), "his-1")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [operation for operation in MATRIX if operation[0] == "GET" and "{" in operation[1]]
+)
+def test_the_owner_finds_it(client: Callable[[str], Client], owned: SimpleNamespace, method: str, path: str) -> None:
+    name = path.split("{")[1].split("}", maxsplit=1)[0]
+    assert answer(client(OWNER[name]), method, path, vars(owned)) == (200, "")
+
+
+def test_lists_show_ones_own_only(client: Callable[[str], Client], owned: SimpleNamespace) -> None:
+    mine = client("his-1").call("GET", "/api/v1/orders")["orders"]
+    assert {order["order_no"] for order in mine} >= {owned.order_no, owned.bill_order_no}
+    assert client("his-2").call("GET", "/api/v1/orders")["orders"] == []
+    assert client("app-2").call("GET", "/api/v1/orders")["orders"] == []
+    assert client("his-2").call("GET", f"/api/v1/orders?source_no={owned.source_no}")["orders"] == []
+
+
+def test_one_number_of_two_institutions_is_two_objects(client: Callable[[str], Client], owned: SimpleNamespace) -> None:
+    body = {"source_no": owned.source_no, "description": "缴费", "items": NEW_ITEMS, "amount_fen": 100}
+    other = client("his-2").call("POST", "/api/v1/orders", body)
+    assert other["order_no"] != owned.order_no
+    assert client("his-2").call("GET", f"/api/v1/orders/{other['order_no']}")["amount_fen"] == 100
+    with pytest.raises(ApiError) as refused:
+        client("his-1").call("GET", f"/api/v1/orders/{other['order_no']}")
+    assert refused.value.code == "PAY-1001"
+
+
+def test_same_idempotency_key_of_two_callers_is_two_requests(
+    client: Callable[[str], Client], owned: SimpleNamespace
+) -> None:
+    body = {"source_no": "shared-key", "description": "缴费", "items": NEW_ITEMS, "amount_fen": 100}
+    first = client("his-1").call("POST", "/api/v1/orders", body, idempotency_key="one-key")
+    second = client("his-2").call("POST", "/api/v1/orders", body, idempotency_key="one-key")
+    assert first["order_no"] != second["order_no"]
