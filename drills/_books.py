@@ -106,11 +106,11 @@ def read(settings: Settings, cast: Cast, told: Told) -> Books:
 def tables(connection: psycopg.Connection[Any]) -> dict[str, list[Row]]:
     """Read the platform's tables as ``connection`` sees them."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        return {name: cursor.execute(f"SELECT * FROM {name}").fetchall() for name in _TABLES}  # type: ignore[arg-type]  # noqa: S608 -- fixed names
+        return {name: cursor.execute(f"SELECT * FROM {name}").fetchall() for name in _TABLES}  # noqa: S608 -- fixed names
 
 
 def _count(connection: psycopg.Connection[Any], query: str) -> int:
-    row = connection.execute(query).fetchone()  # type: ignore[call-overload]
+    row = connection.execute(query).fetchone()
     return int(row[0]) if row else 0
 
 

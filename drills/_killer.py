@@ -20,10 +20,14 @@ from _tellers import Teller, Told
 
 from yimatong.cli.platform import LocalPlatform
 from yimatong.cli.postgres import DATABASE
+from yimatong.cli.processes import PROCESSES
 
 DATABASES: Final = ("database", "backend")
 PAYING: Final = ("core", "web", "worker", *DATABASES)
 """Victims that take part in a payment; killing a front while somebody pays does not count as inside payment."""
+
+_ORDER: Final = (*DATABASES, *PROCESSES)
+"""In which they are brought back: a front is ready only when the core is, and that when the database is."""
 
 PAYMENTS_LEAST: Final = 5
 DATABASES_LEAST: Final = 3
@@ -100,11 +104,14 @@ class Killer:
         self._began = time.monotonic()
         self.kills = Kills()
 
-    def run(self, rng: random.Random, *, wanted: int, until: float) -> Kills:
-        """Strike until the quotas are met, or until ``until`` (monotonic seconds)."""
+    def run(self, rng: random.Random, *, wanted: int, seconds: float) -> Kills:
+        """Strike as planned for ``seconds``; while the quotas are not met, for a third of that again."""
         self._began = time.monotonic()
         strikes = plan(rng, wanted)
-        while time.monotonic() < until and (strikes or not self.kills.enough(wanted)):
+        while strikes or not self.kills.enough(wanted):
+            spent_s = time.monotonic() - self._began
+            if spent_s > seconds * (1.0 if self.kills.enough(wanted) else 1.3):
+                break
             self.strike(strikes.pop(0) if strikes else plan(rng, 1)[0], rng)
         return self.kills
 
@@ -127,7 +134,7 @@ class Killer:
             )
         time.sleep(strike.dead_s)
         started = time.monotonic()
-        for victim in sorted(strike.victims, key=lambda name: name not in DATABASES):
+        for victim in sorted(strike.victims, key=_ORDER.index):
             self._restart(victim)
         self.kills.restart_s.append(time.monotonic() - started)
 

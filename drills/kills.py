@@ -14,7 +14,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -29,6 +29,7 @@ from _tellers import Teller, Told, WitnessCast
 
 from yimatong.cli.platform import LocalPlatform
 from yimatong.cli.postgres import temporary_home
+from yimatong.kit.log import KitLog
 
 SETTLE_S = 75.0
 """Longer than the longest lease (60 s, of the outbox): what a killed worker held comes back when its lease ends."""
@@ -41,9 +42,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read the arguments."""
     parser = argparse.ArgumentParser(prog="ymt drill kills", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
-    parser.add_argument("--kills", type=int, default=24, help="at least 20")
-    parser.add_argument("--tellers", type=int, default=3, help="how many tell the story at once")
-    parser.add_argument("--seconds", type=float, default=70, help="time for the kills at most")
+    parser.add_argument("--kills", type=int, default=30, help="how many; twenty at least are done")
+    parser.add_argument("--tellers", type=int, default=4, help="how many tell the story at once")
+    parser.add_argument(
+        "--seconds", type=float, default=55, help="time for the kills; a third of it again when they are too few"
+    )
     return parser.parse_args(argv)
 
 
@@ -75,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
 def _drill(platform: LocalPlatform, arguments: argparse.Namespace) -> tuple[Told, Kills, list[_faults.Fault]]:
     settings, told, enough = platform.settings, Told(), threading.Event()
     before = accounts(settings.database_url)
-    until = time.monotonic() + arguments.seconds + SETTLE_S
+    until = time.monotonic() + 1.3 * arguments.seconds + SETTLE_S
     tellers = [
         Teller(settings, told, name=f"{arguments.seed}t{number}", until=until, enough=enough)
         for number in range(arguments.tellers)
@@ -84,7 +87,7 @@ def _drill(platform: LocalPlatform, arguments: argparse.Namespace) -> tuple[Told
         teller.start()
     killer = Killer(platform, tellers, told, say=_say.print)
     try:
-        killer.run(random.Random(arguments.seed), wanted=arguments.kills, until=time.monotonic() + arguments.seconds)
+        killer.run(random.Random(arguments.seed), wanted=arguments.kills, seconds=arguments.seconds)
     finally:
         enough.set()
     _say.print("等待全部收尾 / waiting until everything has settled")
@@ -96,12 +99,22 @@ def _drill(platform: LocalPlatform, arguments: argparse.Namespace) -> tuple[Told
     left = _books.await_settled(settings.database_url, seconds=SETTLE_S)
     if left:
         told.surprise(f"never settled: {left}")
+    for name, line in unexpected(platform.data / "logs"):
+        told.surprise(f"{name} wrote: {line}")
     cast = WitnessCast(settings, told, until=time.monotonic() + 10)
     try:
         books = _books.read(settings, cast, told)
     finally:
         cast.close()
     return told, killer.kills, _faults.find(told, books, before=before)
+
+
+def unexpected(logs: Path) -> Iterator[tuple[str, str]]:
+    """Return what the processes logged as unexpected failures: those that answered outside parties are among them."""
+    for path in sorted(logs.glob("*.log")):
+        for line in path.read_text(errors="replace").splitlines():
+            if f'"{KitLog.REQUEST_FAILED.code}"' in line:
+                yield path.stem, line[:2000]
 
 
 def accounts(database_url: str) -> frozenset[str]:

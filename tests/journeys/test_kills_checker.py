@@ -76,6 +76,7 @@ def world(drill):
         teller = drill.tellers.Teller(settings, told, name="self-test", until=until, enough=threading.Event())
         cast = drill.tellers.WitnessCast(settings, told, until=until)
         teller.tell(cast, "one")
+        teller.await_arrivals(cast)
         yield World(drill, platform, told, cast, before)
         cast.close()
 
