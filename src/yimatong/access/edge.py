@@ -38,6 +38,8 @@ from yimatong.access.errors import (
     CallerUnknown,
     FrontNotGenuine,
     FrontRequired,
+    IdempotencyKeyMissing,
+    IdempotencyKeyReused,
     NonceRepeated,
     NotPermitted,
     NotSigned,
@@ -127,10 +129,16 @@ class Call:
 _NO_STORE = {"cache-control": "no-store"}
 
 
-def documented(view: type[msgspec.Struct], *errors: type[PlatformError], status: int = 201) -> dict[int, ResponseSpec]:
-    """Describe the answers of an operation for the OpenAPI document: its view, and its errors by status and code."""
+def documented(
+    view: type[msgspec.Struct], *errors: type[PlatformError], status: int = 201, keyed: bool | None = None
+) -> dict[int, ResponseSpec]:
+    """Describe the answers of an operation for the OpenAPI document: its view, and its errors by status and code.
+
+    ``keyed`` says whether it needs an idempotency key; by default what answers 201 does.
+    """
     by_status: dict[int, list[type[PlatformError]]] = {}
-    for error in (*errors, *_EVERYWHERE):
+    needs_key = status == _CREATED if keyed is None else keyed
+    for error in (*errors, *_EVERYWHERE, *(_KEYED if needs_key else ())):
         by_status.setdefault(error.status, []).append(error)
     answers = {
         number: ResponseSpec(
@@ -144,6 +152,8 @@ def documented(view: type[msgspec.Struct], *errors: type[PlatformError], status:
     return {status: ResponseSpec(view, generate_examples=False, description="done"), **answers}
 
 
+_CREATED = 201
+_KEYED: tuple[type[PlatformError], ...] = (IdempotencyKeyMissing, IdempotencyKeyReused)
 _EVERYWHERE: tuple[type[PlatformError], ...] = (
     InvalidInput,
     BodyTooLarge,

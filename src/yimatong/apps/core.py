@@ -100,6 +100,7 @@ def openapi() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="yimatong 一码通",
         version=__version__,
+        use_handler_docstrings=True,
         summary="Electronic health card platform: cards, codes, payments",
         contact=Contact(name="yimatong"),
         license=License(name="Apache-2.0", identifier="Apache-2.0"),

@@ -78,7 +78,7 @@ async def read_account(vuid: VuidInPath, call: NamedDependency[Call]) -> Account
     "/api/v1/accounts/{vuid:str}/state",
     permission="accounts:change",
     status_code=200,
-    responses=documented(AccountState, AccountNotFound, AccountCancelled, status=200),
+    responses=documented(AccountState, AccountNotFound, AccountCancelled, status=200, keyed=True),
 )
 async def change_state(vuid: VuidInPath, data: JSONBody[StateChange], call: NamedDependency[Call]) -> Response[bytes]:
     """Freeze, release or cancel an account; frozen and cancelled cards' codes die at once."""

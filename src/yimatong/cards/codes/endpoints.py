@@ -11,6 +11,7 @@ from litestar.params import JSONBody
 
 from yimatong.access import idempotency
 from yimatong.access.edge import Call, documented
+from yimatong.access.errors import IdempotencyKeyMissing
 from yimatong.cards.codes import service
 from yimatong.cards.codes.item import Item
 from yimatong.cards.codes.schemas import CodeToVerify, IssuedCode, NewCode, RevokeCodes, Revoked, VerifiedCode
@@ -67,6 +68,7 @@ async def issue_code(data: JSONBody[NewCode], call: NamedDependency[Call]) -> Re
         CodeRevoked,
         CodeWrongPurpose,
         StaticCodeSwitchedOff,
+        IdempotencyKeyMissing,
         status=200,
     ),
 )
@@ -101,7 +103,7 @@ _encoder = msgspec.json.Encoder()
     "/api/v1/codes/revoke",
     permission="codes:revoke",
     status_code=200,
-    responses=documented(Revoked, AccountNotFound, status=200),
+    responses=documented(Revoked, AccountNotFound, status=200, keyed=True),
 )
 async def revoke_codes(data: JSONBody[RevokeCodes], call: NamedDependency[Call]) -> Response[bytes]:
     """Revoke every code of an account that was issued so far."""

@@ -47,6 +47,7 @@ async def read_cashier(order_no: FromPath[str], call: NamedDependency[Call]) -> 
         ChannelRefused,
         PartyUnreachable,
         PartyOutcomeUnknown,
+        keyed=False,
     ),
 )
 async def start_attempt(
