@@ -20,7 +20,7 @@ from yimatong.kit.errors import PlatformError
 from yimatong.kit.log import KitLog
 from yimatong.kit.models import outbox
 
-SCHEDULE_S = (1, 2, 5, 15, 30, 60, 300, 300, 600, 600, 1800, 1800, 3600, 3600, 7200, 14400, 21600, 28800)
+SCHEDULE_S = (1, 2, 5, 15, 30, 60, 300, 300, 600, 600, 1800, 1800, 3600, 3600, 7200, 14400, 21600, 32400)
 """Pauses between tries, in seconds: 18 pauses over a little more than 24 hours."""
 
 _LEASE_S = 60

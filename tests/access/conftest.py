@@ -1,0 +1,9 @@
+"""The core on loopback for the tests of access."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from core_world import client, core_url, new_resident, resident, secrets_of, settings, world  # noqa: F401
