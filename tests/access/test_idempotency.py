@@ -42,7 +42,7 @@ def test_a_refusal_frees_the_key(client: Clients, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         kept = connection.execute("SELECT count(*) FROM access_idempotency WHERE key = 'key-free'").fetchone()
     assert kept == (0,)
-    assert place(his, order("S-free"), "key-free")["state"] == "open"
+    assert place(his, order("S-free"), "key-free")["state"] == "created"
 
 
 def test_the_same_key_for_another_request_is_refused(client: Clients) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,8 +71,13 @@ def test_masks(value: masking.Personal, shown: str) -> None:
 
 
 def test_a_log_line_masks_by_type(capsys: pytest.CaptureFixture[str]) -> None:
+    before = structlog.get_config()
     log.set_up(process="tests", level=logging.INFO)
-    log.KitLog.STARTED.emit(name=masking.PersonName("张三丰"), nested=[masking.Secret("hunter2")])
+    try:
+        log.KitLog.STARTED.emit(name=masking.PersonName("张三丰"), nested=[masking.Secret("hunter2")])
+    finally:
+        structlog.configure(**before)
+        structlog.contextvars.clear_contextvars()
     line = json.loads(capsys.readouterr().err)
     assert (line["code"], line["name"], line["nested"]) == ("KIT-L001", "张*丰", ["***"])
 
