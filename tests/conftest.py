@@ -131,3 +131,8 @@ def serve() -> Iterator[Callable[[Callable[[], object]], str]]:
         server.should_exit = True
         thread.join(timeout=20)
         listener.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright's loop stays with the main thread until the session ends."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
