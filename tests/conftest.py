@@ -135,4 +135,4 @@ def serve() -> Iterator[Callable[[Callable[[], object]], str]]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests come last: Playwright's loop stays with the main thread until the session ends."""
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    items.sort(key=lambda item: "browser" in item.path.parts)
