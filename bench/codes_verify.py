@@ -153,7 +153,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ymt bench codes-verify", description=__doc__)
     parser.add_argument("--accounts", type=int, default=100_000)
     parser.add_argument("--number", type=int, default=100_000, help="verifications to time")
-    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--connections", type=int, default=128)
     parser.add_argument("--seconds", type=int, default=8, help="per client count of the baseline")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(argv)
