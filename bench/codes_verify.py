@@ -70,7 +70,8 @@ async def prepare(parts: Parts, terminals: dict[str, bytes], host: str, numbers:
         )
         head = (
             f"POST {VERIFY_PATH} HTTP/1.1\r\nhost: {host}\r\nauthorization: {authorization}\r\n"
-            f"idempotency-key: {idempotency_key}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+            f"idempotency-key: {idempotency_key}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
         )
         made.requests.append(head.encode() + body)
         made.signers.append((secret, nonce))
