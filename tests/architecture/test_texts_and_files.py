@@ -14,7 +14,8 @@ FOREIGN = re.compile(
 )
 LOADED = re.compile(r"""(?:fetch|import|open|EventSource|WebSocket|Worker)\(\s*[`"'](?:https?|wss?):""")
 INLINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
-MACHINE = re.compile(r"/home/\w|/Users/\w|/root/|[A-Z]:\\Users|file://|/tmp/(?!\{)[a-z]|/work/")
+OWN_PLACE = "|" + re.escape(f"{ROOT}/") if len(ROOT.parts) > 2 else ""
+MACHINE = re.compile(r"/home/\w|/Users/\w|/root/|[A-Z]:\\Users|file://|/tmp/(?!\{)[a-z]" + OWN_PLACE)
 NOT_OURS = ("vendor/", "package-lock.json", ".lock", ".svg", ".png", ".pdf")
 
 

@@ -241,3 +241,15 @@ async def test_newest_rows_come_in_pages(db: Database, owner: object) -> None:
         for mark in ("x", "1", "1.x", "1.1.1", "9" * 30 + ".1"):
             with pytest.raises(ValueError, match="mark"):
                 await audit.latest(connection, before=mark)
+
+
+async def test_a_database_restored_from_a_logical_dump_is_refused(
+    db: Database, owner: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    """Such a cluster counts its transactions anew: its rows would stand before the last seal and never be chained."""
+    await write(db, "before")
+    assert await seal(db) == 1
+    owner.execute("UPDATE kit_audit_seal SET upto_txid = '9000000000000'")
+    await write(db, "after")
+    with pytest.raises(audit.AuditOutOfOrder):
+        await seal(db)

@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import insert, text
 
 from yimatong.kit.db import Connection
-from yimatong.kit.errors import PlatformError
+from yimatong.kit.errors import PlatformError, Unavailable
 from yimatong.kit.models import audit_event, audit_seal
 
 Mac = Callable[[bytes], bytes]
@@ -111,7 +111,18 @@ async def latest(
     return [AuditRow(**row._mapping) for row in rows]  # noqa: SLF001 -- SQLAlchemy's documented accessor
 
 
-_LAST = text("SELECT seq, upto_txid::text, upto_id, mac FROM kit_audit_seal ORDER BY seq DESC LIMIT 1")
+class AuditOutOfOrder(Unavailable):
+    """The database's transaction ids run behind the last seal: it was restored from a logical dump."""
+
+    code = "KIT-5102"
+    zh = "数据库事务号落后于最后一个封条：请用物理备份恢复，或提升事务号后再封存审计"
+    en = "transaction ids are behind the last seal: restore a physical backup, or raise the ids, before sealing goes on"
+
+
+_LAST = text(
+    "SELECT seq, upto_txid::text, upto_id, mac, upto_txid >= pg_snapshot_xmax(pg_current_snapshot()) AS ahead"
+    " FROM kit_audit_seal ORDER BY seq DESC LIMIT 1"
+)
 
 _ROWS = """
     SELECT count(*), coalesce(string_agg(r, E'\\n' ORDER BY txid, id), ''),
@@ -124,12 +135,18 @@ _SEALED = text(_ROWS.format(upper="(txid, id) <= (cast(:upto_txid AS xid8), :upt
 
 
 async def seal(connection: Connection, mac: Mac, *, now: datetime) -> int:
-    """Chain the rows below the horizon that are not chained yet; return how many."""
+    """Chain the rows below the horizon that are not chained yet; return how many.
+
+    Raises:
+        AuditOutOfOrder: new rows would stand before the last seal and never be chained.
+    """
     locked = await connection.execute(text("SELECT pg_try_advisory_xact_lock(:k)"), {"k": _LOCK})
     if not locked.scalar_one():
         return 0
     last = (await connection.execute(_LAST)).first()
-    seq, txid, row_id, before = last or (0, "0", 0, _GENESIS)
+    seq, txid, row_id, before, ahead = last or (0, "0", 0, _GENESIS, False)
+    if ahead:
+        raise AuditOutOfOrder
     number, rows, upto_txid, upto_id = (await connection.execute(_UNSEALED, {"txid": txid, "id": row_id})).one()
     if not number:
         return 0
