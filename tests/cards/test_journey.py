@@ -48,6 +48,18 @@ def test_same_idempotency_key_gives_the_same_answer(client: Clients, resident: S
     assert _code_of(refused) == "ACC-1008"
 
 
+def test_repeat_is_answered_without_asking_the_register_again(
+    client: Clients, resident: SimpleNamespace, database_url: str
+) -> None:
+    """The simulated register takes five seconds for this name; only the first request waits for it."""
+    resident.name = "慢慢来"
+    body = {"resident": vars(resident), "real_name": "police_online"}
+    first = client("app-1").call("POST", "/api/v1/accounts", body, idempotency_key="slow-register")
+    started = time.monotonic()
+    assert client("app-1").call("POST", "/api/v1/accounts", body, idempotency_key="slow-register") == first
+    assert time.monotonic() - started < 4
+
+
 @pytest.mark.parametrize(
     ("change", "code"), [({"name": "李四"}, "EMP-1001"), ({"birth_date": "1990-01-01"}, "EMP-1002")]
 )

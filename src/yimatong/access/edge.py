@@ -83,7 +83,7 @@ class Call:
                 return await query(connection)
         async with self.db.transaction() as connection:
             found = await query(connection)
-            await self._audit(connection)
+            await self.note(connection)
             return found
 
     async def write(
@@ -96,24 +96,37 @@ class Call:
         Raises:
             IdempotencyKeyMissing: no key. IdempotencyKeyReused: the key stands for another request.
         """
-        idempotency.require(self._key)
         async with self.db.transaction() as connection:
-            sealer = await self.vault.sealer("answers")
-            digest = idempotency.digest(self._scope["method"], self._target, self._scope["state"]["body"])
-            slot = idempotency.Slot(self.caller.caller_id, self._key, digest, sealer)
+            slot = await self._slot()
             first = await slot.take(connection, now=self.now)
+            if first is None or self._personal:
+                await self.note(connection)
             if first is None:
-                body = msgspec.json.encode(await verb(connection))
-                await self._audit(connection)
-                await slot.keep(connection, status, body)
-                first = status, body
-        return Response(first[1], status_code=first[0], media_type="application/json", headers=_NO_STORE)
+                first = status, msgspec.json.encode(await verb(connection))
+                await slot.keep(connection, *first)
+        return _json(first)
+
+    async def answered_before(self) -> Response[bytes] | None:
+        """Return the first answer to this very write, if it was given one.
+
+        For a verb that asks an outside party before its transaction: a repeat does not need the party any more.
+
+        Raises:
+            IdempotencyKeyMissing, IdempotencyKeyReused: see ``write``.
+        """
+        async with self.db.transaction() as connection:
+            first = await (await self._slot()).find(connection)
+            if first is not None and self._personal:
+                await self.note(connection)
+        return None if first is None else _json(first)
+
+    async def _slot(self) -> idempotency.Slot:
+        idempotency.require(self._key)
+        digest = idempotency.digest(self._scope["method"], self._target, self._scope["state"]["body"])
+        return idempotency.Slot(self.caller.caller_id, self._key, digest, await self.vault.sealer("answers"))
 
     async def note(self, connection: Connection) -> None:
-        """Write this request's audit row into a transaction that the endpoint's verb opened itself."""
-        await self._audit(connection)
-
-    async def _audit(self, connection: Connection) -> None:
+        """Write this request's audit row into an open transaction."""
         await audit.record(
             connection,
             actor=self.caller.caller_id,
@@ -126,7 +139,10 @@ class Call:
         )
 
 
-_NO_STORE = {"cache-control": "no-store"}
+def _json(answer: tuple[int, bytes]) -> Response[bytes]:
+    status, body = answer
+    headers = {"cache-control": "no-store"}
+    return Response(body, status_code=status, media_type="application/json", headers=headers)
 
 
 def documented(

@@ -59,15 +59,23 @@ class Slot:
             .on_conflict_do_nothing()
             .returning(idempotency.c.key)
         )
-        if taken.first() is not None:
-            return None
+        return None if taken.first() is not None else await self.find(connection)
+
+    async def find(self, connection: Connection) -> tuple[int, bytes] | None:
+        """Return the first answer if there is one by now.
+
+        Raises:
+            IdempotencyKeyReused: the key stands for another request.
+        """
         row = (
             await connection.execute(
                 select(idempotency.c.request_digest, idempotency.c.status, idempotency.c.answer).where(
                     idempotency.c.caller_id == self._caller_id, idempotency.c.key == self._key
                 )
             )
-        ).one()
+        ).first()
+        if row is None:
+            return None
         if row.request_digest != self._digest:
             raise IdempotencyKeyReused
         return row.status, self._sealer.unseal(row.answer, self._aad)

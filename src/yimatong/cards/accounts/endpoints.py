@@ -59,6 +59,9 @@ async def register_account(
     data: JSONBody[Registration], call: NamedDependency[Call], real_name: NamedDependency[RealNameCheck]
 ) -> Response[bytes]:
     """Register a resident; the same resident again gets the same account."""
+    before = await call.answered_before()
+    if before is not None:
+        return before
     prepared = await service.prepare(call.db, call.vault, data, caller=call.caller, check=real_name, now=call.now)
     return await call.write(lambda tx: service.register(tx, call.vault, prepared, caller=call.caller, now=call.now))
 
