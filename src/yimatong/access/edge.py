@@ -266,47 +266,43 @@ class SignedEdge:
             NotSigned, CallerUnknown, CallerNotApproved, TimestampOutOfWindow: the caller's signature.
             FrontNotGenuine, FrontRequired: the channel it came through.
         """
+        authorization, key = headers.get("authorization", ""), headers.get("idempotency-key", "")
+        known, nonce = await self._signer(scope, authorization, bound=key, body=body, now=now)
+        if "ymt-front" in headers:
+            front_id = await self._check_front(scope, headers, body, known=known, now=now)
+            return msgspec.structs.replace(
+                known, caller=msgspec.structs.replace(known.caller, front_id=front_id)
+            ), nonce
+        if known.through_front:
+            raise FrontRequired
+        return known, nonce
+
+    async def _check_front(
+        self, scope: ASGIScope, headers: dict[str, str], body: bytes, *, known: KnownCaller, now: datetime
+    ) -> str:
+        """Check the front's own signature around the caller's; a stolen front cannot invent a terminal."""
         authorization = headers.get("authorization", "")
-        given = request_auth.parse(authorization)
+        front, _ = await self._signer(scope, headers["ymt-front"], bound=authorization, body=body, now=now)
+        own = front.caller.institution_id
+        if front.caller.kind != "front" or (own is not None and own != known.caller.institution_id):
+            raise FrontNotGenuine(audit=f"{front.caller.caller_id} carried {known.caller.caller_id}")
+        return front.caller.caller_id
+
+    async def _signer(
+        self, scope: ASGIScope, header: str, *, bound: str, body: bytes, now: datetime
+    ) -> tuple[KnownCaller, str]:
+        """Return the approved caller whose signature in ``header`` holds now, and its nonce."""
+        given = request_auth.parse(header)
         known = await self._directory.get(given.caller_id)
         signed = request_auth.request_text(
             method=scope["method"],
             target=target(scope),
             timestamp=given.timestamp,
             nonce=given.nonce,
-            bound=headers.get("idempotency-key", ""),
+            bound=bound,
             body=body,
         )
         request_auth.check_signature(known.key, signed, given.signature)
         known.require_approved()
         request_auth.check_window(given.timestamp, now=now)
-        if "ymt-front" in headers:
-            front_id = await self._check_front(scope, headers, body, known=known, now=now)
-            return msgspec.structs.replace(
-                known, caller=msgspec.structs.replace(known.caller, front_id=front_id)
-            ), given.nonce
-        if known.through_front:
-            raise FrontRequired
         return known, given.nonce
-
-    async def _check_front(
-        self, scope: ASGIScope, headers: dict[str, str], body: bytes, *, known: KnownCaller, now: datetime
-    ) -> str:
-        """Check the front's own signature around the caller's; a stolen front cannot invent a terminal."""
-        given = request_auth.parse(headers["ymt-front"])
-        front = await self._directory.get(given.caller_id)
-        signed = request_auth.request_text(
-            method=scope["method"],
-            target=target(scope),
-            timestamp=given.timestamp,
-            nonce=given.nonce,
-            bound=headers.get("authorization", ""),
-            body=body,
-        )
-        request_auth.check_signature(front.key, signed, given.signature)
-        front.require_approved()
-        request_auth.check_window(given.timestamp, now=now)
-        own = front.caller.institution_id
-        if front.caller.kind != "front" or (own is not None and own != known.caller.institution_id):
-            raise FrontNotGenuine(audit=f"{given.caller_id} carried {known.caller.caller_id}")
-        return given.caller_id

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, insert, select, text, update
+from sqlalchemy import Row, insert, select, update
 
 from yimatong.access.errors import LoginLocked, LoginRefused, NotPermitted, PasswordTooWeak, RolesConflict, SessionEnded
 from yimatong.access.models import operator
@@ -180,11 +180,6 @@ async def names(connection: Connection, ids: Collection[str]) -> dict[str, str]:
         select(operator.c.operator_id, operator.c.name).where(operator.c.operator_id.in_(ids))
     )
     return {row[0]: row[1] for row in rows}
-
-
-async def exist(connection: Connection) -> bool:
-    """Say whether any operator has been entered."""
-    return bool((await connection.execute(text("SELECT EXISTS (SELECT 1 FROM access_operator)"))).scalar_one())
 
 
 def _operator(row: Row[Any]) -> Operator:

@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, select
 
 from yimatong.crypto.sealing import Sealer
 from yimatong.empi.errors import PersonNotFound
-from yimatong.empi.models import certificate, contribution, person
+from yimatong.empi.models import certificate, person
 from yimatong.empi.persons.schemas import PersonRecord, SealedFacts
 from yimatong.kit.db import Connection
 from yimatong.kit.masking import Address, IdNumber, PersonName, Phone
@@ -72,11 +72,3 @@ async def read(connection: Connection, sealer: Sealer, mpi: UUID) -> PersonRecor
     """
     row = await current(connection, mpi)
     return unsealed(sealer, row.mpi, row.sealed, sex=row.sex, birth_date=row.birth_date, state=row.state)
-
-
-async def strongest_proof(connection: Connection, mpi: UUID) -> int:
-    """Return the highest real-name level that any provider has shown for a person; 0 when none."""
-    row = await connection.execute(
-        select(func.coalesce(func.max(contribution.c.real_name_level), 0)).where(contribution.c.mpi == mpi)
-    )
-    return int(row.scalar_one())
