@@ -12,6 +12,7 @@ import secrets
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -32,13 +33,16 @@ def settings_path(data: Path, process: str = "") -> Path:
     return data / (f"settings.{process}.toml" if process in FRONTS else "settings.toml")
 
 
-def write(data: Path, *, database_url: str, port_base: int) -> None:
+def write(data: Path, *, database_url: str, port_base: int) -> bool:
     """Write all settings files (mode 0600), keeping what is in them but for places and addresses.
+
+    Return whether the simulated outside world has moved to another address since they were last written.
 
     Raises:
         SettingsInvalid: a file that is there cannot be read.
     """
     known = addresses(port_base)
+    before = _sandbox_of(_read(settings_path(data)))
     shared = {
         **_generated(),
         **_sandbox_urls(known),
@@ -54,6 +58,7 @@ def write(data: Path, *, database_url: str, port_base: int) -> None:
         path = settings_path(data, process)
         secret = _kept(path, known).get("front_secret") or secrets.token_hex(32)
         _write(path, {**shared, "front_id": front_id, "front_secret": secret})
+    return before not in {"", known.sandbox}
 
 
 def _generated() -> dict[str, object]:
@@ -72,14 +77,22 @@ def _sandbox_urls(known: Addresses) -> dict[str, object]:
     }
 
 
-def _kept(path: Path, known: Addresses) -> dict[str, object]:
+def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found = tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsInvalid(detail=f"{path}: {error}") from error
-    old = found.get("addresses", {}).get("sandbox")
+
+
+def _sandbox_of(found: Mapping[str, Any]) -> str:
+    return str(found.get("addresses", {}).get("sandbox", ""))
+
+
+def _kept(path: Path, known: Addresses) -> dict[str, object]:
+    found = _read(path)
+    old = _sandbox_of(found)
     kept = {name: value for name, value in found.items() if name not in _RENEWED}
     for name, value in kept.items():
         if old and isinstance(value, str) and value.startswith(old):

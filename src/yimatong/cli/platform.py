@@ -56,6 +56,7 @@ class LocalPlatform:
         self._report = report
         self.supervisor = Supervisor(self.data, say=report)
         self._lock: int | None = None
+        self._moved = False
         self._forked = False
 
     def __enter__(self) -> Self:
@@ -124,7 +125,7 @@ class LocalPlatform:
         if self._forked:
             self.supervisor.warm_up(processes)
         url = self._start_database()
-        configuration.write(self.data, database_url=url, port_base=self.port_base)
+        self._moved = configuration.write(self.data, database_url=url, port_base=self.port_base)
         if not places.is_current(url):
             self._report("更新数据库结构 / migrating the database")
             importlib.import_module("yimatong.cli.migrate").upgrade(url)  # Alembic costs a second to import
@@ -152,7 +153,11 @@ class LocalPlatform:
         done = json.loads(note.read_text()) if note.exists() else []
         settings = self.settings
         identity = _database_identity(settings.database_url)
-        if identity in done or settings.production:
+        if settings.production:
+            return False
+        if identity in done:
+            if self._moved:
+                asyncio.run(importlib.import_module(DEMONSTRATION).renew(settings))
             return False
         if importlib.util.find_spec(DEMONSTRATION) is None:
             self._report("这个版本还没有演示数据 / no demonstration data in this version yet")
