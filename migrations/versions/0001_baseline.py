@@ -67,10 +67,13 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("vuid_key_version", sa.SmallInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("static_allowed", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("alias_of", sa.Text(), nullable=True),
+        sa.Column("alias_on", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("codes_valid_from", sa.DateTime(timezone=True), nullable=True),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("state IN ('active', 'frozen', 'cancelled')", name=op.f("ck_cards_account_state")),
+        sa.CheckConstraint("(state = 'alias') = (alias_of IS NOT NULL)", name=op.f("ck_cards_account_alias_points_on")),
+        sa.CheckConstraint("state IN ('active', 'frozen', 'cancelled', 'alias')", name=op.f("ck_cards_account_state")),
         sa.PrimaryKeyConstraint("vuid", "generation", name=op.f("pk_cards_account")),
     )
     op.create_index("ix_cards_account_mpi", "cards_account", ["mpi"], unique=False)
@@ -79,7 +82,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         "cards_account",
         ["mpi"],
         unique=True,
-        postgresql_where=sa.text("state <> 'cancelled'"),
+        postgresql_where=sa.text("state NOT IN ('cancelled', 'alias')"),
     )
     op.create_index(
         "uq_cards_account_live_vuid",
@@ -135,6 +138,20 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("vuid", "holder", name=op.f("pk_cards_holder")),
     )
+    op.create_table(
+        "cards_label",
+        sa.Column("vuid", sa.Text(), nullable=False),
+        sa.Column("serial", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("symbology", sa.Text(), nullable=False),
+        sa.Column("printed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("printed_by", sa.Text(), nullable=False),
+        sa.Column("institution_id", sa.Text(), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("state IN ('live', 'revoked')", name=op.f("ck_cards_label_state")),
+        sa.PrimaryKeyConstraint("vuid", "serial", name=op.f("pk_cards_label")),
+    )
+    op.create_index("ix_cards_label_institution", "cards_label", ["institution_id", "printed_at"], unique=False)
     op.create_table(
         "cards_physical_card",
         sa.Column("card_number", sa.Text(), nullable=False),
@@ -773,6 +790,8 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_table("cards_registry_resident")
     op.drop_index("ix_cards_physical_card_holder", table_name="cards_physical_card")
     op.drop_table("cards_physical_card")
+    op.drop_index("ix_cards_label_institution", table_name="cards_label")
+    op.drop_table("cards_label")
     op.drop_table("cards_holder")
     op.drop_table("cards_code_use")
     op.drop_index("ix_cards_code_record_at", table_name="cards_code_record")
@@ -782,7 +801,9 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
         "uq_cards_account_live_vuid", table_name="cards_account", postgresql_where=sa.text("state <> 'cancelled'")
     )
     op.drop_index(
-        "uq_cards_account_live_person", table_name="cards_account", postgresql_where=sa.text("state <> 'cancelled'")
+        "uq_cards_account_live_person",
+        table_name="cards_account",
+        postgresql_where=sa.text("state NOT IN ('cancelled', 'alias')"),
     )
     op.drop_index("ix_cards_account_mpi", table_name="cards_account")
     op.drop_table("cards_account")

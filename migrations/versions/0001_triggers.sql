@@ -3,6 +3,14 @@ CREATE OR REPLACE FUNCTION kit_only_inserted() RETURNS trigger LANGUAGE plpgsql 
         RAISE EXCEPTION '% is only ever inserted into', TG_TABLE_NAME
             USING ERRCODE = 'integrity_constraint_violation';
     END $$;
+CREATE OR REPLACE TRIGGER kit_audit_event_only_inserted BEFORE UPDATE OR DELETE ON kit_audit_event
+    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
+CREATE OR REPLACE TRIGGER kit_audit_event_never_emptied BEFORE TRUNCATE ON kit_audit_event
+    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
+CREATE OR REPLACE TRIGGER kit_audit_seal_only_inserted BEFORE UPDATE OR DELETE ON kit_audit_seal
+    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
+CREATE OR REPLACE TRIGGER kit_audit_seal_never_emptied BEFORE TRUNCATE ON kit_audit_seal
+    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
 CREATE OR REPLACE TRIGGER payments_event_only_inserted BEFORE UPDATE OR DELETE ON payments_event
     FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
 CREATE OR REPLACE TRIGGER payments_event_never_emptied BEFORE TRUNCATE ON payments_event
@@ -32,11 +40,3 @@ CREATE CONSTRAINT TRIGGER payments_ledger_transaction_balanced AFTER INSERT ON p
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments_ledger_balanced();
 CREATE CONSTRAINT TRIGGER payments_ledger_entry_balanced AFTER INSERT ON payments_ledger_entry
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments_ledger_balanced();
-CREATE OR REPLACE TRIGGER kit_audit_event_only_inserted BEFORE UPDATE OR DELETE ON kit_audit_event
-    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
-CREATE OR REPLACE TRIGGER kit_audit_event_never_emptied BEFORE TRUNCATE ON kit_audit_event
-    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
-CREATE OR REPLACE TRIGGER kit_audit_seal_only_inserted BEFORE UPDATE OR DELETE ON kit_audit_seal
-    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
-CREATE OR REPLACE TRIGGER kit_audit_seal_never_emptied BEFORE TRUNCATE ON kit_audit_seal
-    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();

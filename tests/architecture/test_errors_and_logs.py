@@ -71,7 +71,8 @@ def faults(error: type[PlatformError]) -> list[str]:
         found.append("no docstring")
     if not re.fullmatch(rf"{PREFIXES[error.__module__.split('.')[1]]}-\d{{4}}", error.code):
         found.append(f"code {error.code}")
-    if error.__module__ != f"yimatong.{HOMES.get(error.code, error.__module__.split('.')[1] + '.errors')}":
+    home = f"yimatong.{HOMES.get(error.code, error.__module__.split('.')[1] + '.errors')}"
+    if not f"{error.__module__}.".startswith(f"{home}."):
         found.append(f"lives in {error.__module__}")
     return found
 

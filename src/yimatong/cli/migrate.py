@@ -41,7 +41,7 @@ def import_models() -> list[str]:
     """Import every room's tables, so that ``metadata`` is complete; return the modules' names."""
     found = []
     for folder in sorted(Path(next(iter(yimatong.__path__))).iterdir()):
-        for path in sorted(folder.rglob("models.py")):
+        for path in sorted([*folder.rglob("models.py"), *folder.rglob("models")]):
             parts = path.relative_to(folder.parent).with_suffix("").parts
             found.append(".".join(("yimatong", *parts)))
             import_module(found[-1])
