@@ -16,7 +16,7 @@ from yimatong.access import callers, operators, sessions
 from yimatong.access.caller import Caller
 from yimatong.access.callers import Institution
 from yimatong.apps.assembly import Parts, assemble
-from yimatong.cards.accounts import service as accounts
+from yimatong.cards.accounts import registration
 from yimatong.cards.accounts.schemas import Registration
 from yimatong.cards.models import account, code_record
 from yimatong.empi.persons.schemas import Demographics
@@ -165,7 +165,7 @@ class Stage:
                 id_number=first17 + id_number.check_digit(first17), phone="13800138000",
             )  # fmt: skip
             wanted = Registration(resident=facts, real_name="stated")
-            prepared = await accounts.prepare(
+            prepared = await registration.prepare(
                 parts.db,
                 parts.vault,
                 wanted,
@@ -173,7 +173,7 @@ class Stage:
                 check=None,
                 now=self.now,  # type: ignore[arg-type]
             )
-            done = await accounts.register(tx, parts.vault, prepared, caller=APP, now=self.now)
+            done = await registration.register(tx, parts.vault, prepared, caller=APP, now=self.now)
             self.vuids[key] = done.vuid
         await tx.execute(update(account).where(account.c.vuid == self.vuids["frozen"]).values(state="frozen"))
 

@@ -17,7 +17,7 @@ from yimatong.access import callers, operators
 from yimatong.access.caller import Caller
 from yimatong.access.callers import Institution
 from yimatong.apps.assembly import Parts, assemble
-from yimatong.cards.accounts import service as accounts
+from yimatong.cards.accounts import registration
 from yimatong.cards.accounts.real_name import OnlineRealNameCheck
 from yimatong.cards.accounts.schemas import Registration
 from yimatong.empi.persons.schemas import Demographics
@@ -224,9 +224,9 @@ async def _register(parts: Parts, resident: tuple[str, str, str, str], *, now: d
     caller = Caller(caller_id=HIS, kind="institution", name=HIS, institution_id=HOSPITALS[0].institution_id)
     wanted = Registration(resident=resident_of(*resident), real_name="certificate_read")
     check = OnlineRealNameCheck(parts.outbound, parts.settings.real_name_base_url)
-    prepared = await accounts.prepare(parts.db, parts.vault, wanted, caller=caller, check=check, now=now)
+    prepared = await registration.prepare(parts.db, parts.vault, wanted, caller=caller, check=check, now=now)
     async with parts.db.transaction() as connection:
-        await accounts.register(connection, parts.vault, prepared, caller=caller, now=now)
+        await registration.register(connection, parts.vault, prepared, caller=caller, now=now)
 
 
 def _webhook_url(settings: Settings, hospital: Institution) -> str:

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter
 
 from yimatong.access.edge import Call, documented
-from yimatong.cards.accounts import queries, service
+from yimatong.cards.accounts import queries, registration, service
 from yimatong.cards.accounts.real_name import RealNameCheck
 from yimatong.cards.accounts.schemas import AccountState, AccountView, PageLink, Registration, StateChange
 from yimatong.cards.errors import (
@@ -62,8 +62,10 @@ async def register_account(
     before = await call.answered_before()
     if before is not None:
         return before
-    prepared = await service.prepare(call.db, call.vault, data, caller=call.caller, check=real_name, now=call.now)
-    return await call.write(lambda tx: service.register(tx, call.vault, prepared, caller=call.caller, now=call.now))
+    prepared = await registration.prepare(call.db, call.vault, data, caller=call.caller, check=real_name, now=call.now)
+    return await call.write(
+        lambda tx: registration.register(tx, call.vault, prepared, caller=call.caller, now=call.now)
+    )
 
 
 @get(
