@@ -70,11 +70,21 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("alias_of", sa.Text(), nullable=True),
         sa.Column("alias_on", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("codes_valid_from", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("frozen_by", sa.Text(), nullable=True),
+        sa.Column("frozen_strength", sa.SmallInteger(), nullable=True),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("(state = 'alias') = (alias_of IS NOT NULL)", name=op.f("ck_cards_account_alias_points_on")),
         sa.CheckConstraint("state IN ('active', 'frozen', 'cancelled', 'alias')", name=op.f("ck_cards_account_state")),
         sa.PrimaryKeyConstraint("vuid", "generation", name=op.f("pk_cards_account")),
+    )
+    op.create_index(
+        "ix_cards_account_alias_of",
+        "cards_account",
+        ["alias_of"],
+        unique=False,
+        postgresql_where=sa.text("alias_of IS NOT NULL"),
     )
     op.create_index("ix_cards_account_mpi", "cards_account", ["mpi"], unique=False)
     op.create_index(
@@ -98,7 +108,25 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("what", sa.Text(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor_kind", sa.Text(), nullable=True),
+        sa.Column("institution_id", sa.Text(), nullable=True),
+        sa.Column("front_id", sa.Text(), nullable=True),
+        sa.Column("request_id", sa.Text(), nullable=True),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("vuid", "event_id", name=op.f("pk_cards_account_event")),
+    )
+    op.create_table(
+        "cards_account_join",
+        sa.Column("vuid", sa.Text(), nullable=False),
+        sa.Column("into_vuid", sa.Text(), nullable=False),
+        sa.Column("mpi", sa.Uuid(), nullable=False),
+        sa.Column("into_mpi", sa.Uuid(), nullable=False),
+        sa.Column("state_before", sa.Text(), nullable=False),
+        sa.Column("aliases_before", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("vuid", "at", name=op.f("pk_cards_account_join")),
     )
     op.create_table(
         "cards_code_record",
@@ -113,10 +141,15 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("institution_id", sa.Text(), nullable=True),
         sa.Column("front_id", sa.Text(), nullable=True),
         sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("took_ms", sa.SmallInteger(), nullable=True),
         sa.CheckConstraint("event IN ('issued', 'verified')", name=op.f("ck_cards_code_record_event")),
-        sa.PrimaryKeyConstraint("vuid", "record_id", name=op.f("pk_cards_code_record")),
+        sa.PrimaryKeyConstraint("vuid", "record_id", "at", name=op.f("pk_cards_code_record")),
+        postgresql_partition_by="RANGE (at)",
     )
     op.create_index("ix_cards_code_record_at", "cards_code_record", ["at", "record_id"], unique=False)
+    op.create_index(
+        "ix_cards_code_record_institution", "cards_code_record", ["institution_id", "at", "record_id"], unique=False
+    )
     op.create_table(
         "cards_code_use",
         sa.Column("vuid", sa.Text(), nullable=False),
@@ -130,6 +163,32 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("forget_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("vuid", "issued_at", "nonce", name=op.f("pk_cards_code_use")),
     )
+    op.create_table(
+        "cards_family",
+        sa.Column("guardian_mpi", sa.Uuid(), nullable=False),
+        sa.Column("member_mpi", sa.Uuid(), nullable=False),
+        sa.Column("relation_id", sa.Text(), nullable=False),
+        sa.Column("relation", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("consent", sa.Text(), nullable=False),
+        sa.Column("shows_until", sa.Date(), nullable=True),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_by", sa.Text(), nullable=True),
+        sa.CheckConstraint("kind IN ('minor', 'adult')", name=op.f("ck_cards_family_kind")),
+        sa.CheckConstraint("guardian_mpi <> member_mpi", name=op.f("ck_cards_family_two_people")),
+        sa.PrimaryKeyConstraint("guardian_mpi", "relation_id", name=op.f("pk_cards_family")),
+    )
+    op.create_index("ix_cards_family_member", "cards_family", ["member_mpi"], unique=False)
+    op.create_index(
+        "uq_cards_family_live",
+        "cards_family",
+        ["guardian_mpi", "member_mpi"],
+        unique=True,
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_index("uq_cards_family_relation", "cards_family", ["relation_id"], unique=True)
     op.create_table(
         "cards_holder",
         sa.Column("vuid", sa.Text(), nullable=False),
@@ -169,6 +228,16 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
     )
     op.create_index("ix_cards_physical_card_holder", "cards_physical_card", ["id_type", "id_blind"], unique=False)
     op.create_table(
+        "cards_record_archive",
+        sa.Column("month", sa.Text(), nullable=False),
+        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.Column("parts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("manifest_sm3", sa.Text(), nullable=False),
+        sa.Column("archived_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("month ~ '^[0-9]{4}-[0-9]{2}$'", name=op.f("ck_cards_record_archive_month")),
+        sa.PrimaryKeyConstraint("month", name=op.f("pk_cards_record_archive")),
+    )
+    op.create_table(
         "cards_registry_resident",
         sa.Column("id_type", sa.Text(), nullable=False),
         sa.Column("id_blind", sa.LargeBinary(), nullable=False),
@@ -201,6 +270,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("id_blind", sa.LargeBinary(), nullable=False),
         sa.Column("mpi", sa.Uuid(), nullable=False),
         sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("replaced_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id_type", "id_blind", name=op.f("pk_empi_certificate")),
     )
     op.create_index(op.f("ix_empi_certificate_mpi"), "empi_certificate", ["mpi"], unique=False)
@@ -217,6 +287,25 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("mpi", "contribution_id", name=op.f("pk_empi_contribution")),
     )
     op.create_table(
+        "empi_domain_entry",
+        sa.Column("mpi", sa.Uuid(), nullable=False),
+        sa.Column("domain_id", sa.Text(), nullable=False),
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("entry_key", sa.LargeBinary(), nullable=False),
+        sa.Column("birth_date_estimated", sa.Boolean(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="open", nullable=False),
+        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("identified_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "kind IN ('newborn', 'unidentified', 'no_certificate')", name=op.f("ck_empi_domain_entry_kind")
+        ),
+        sa.CheckConstraint("state IN ('open', 'identified')", name=op.f("ck_empi_domain_entry_state")),
+        sa.PrimaryKeyConstraint("domain_id", name=op.f("pk_empi_domain_entry")),
+    )
+    op.create_index("ix_empi_domain_entry_mpi", "empi_domain_entry", ["mpi"], unique=False)
+    op.create_index("uq_empi_domain_entry_key", "empi_domain_entry", ["domain", "entry_key"], unique=True)
+    op.create_table(
         "empi_person",
         sa.Column("mpi", sa.Uuid(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
@@ -226,6 +315,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("region_code", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), server_default="live", nullable=False),
         sa.Column("current_mpi", sa.Uuid(), nullable=True),
+        sa.Column("deceased_on", sa.Date(), nullable=True),
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
@@ -235,6 +325,13 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.CheckConstraint("sex IN ('0', '1', '2', '9')", name=op.f("ck_empi_person_sex")),
         sa.CheckConstraint("state IN ('live', 'cancelled', 'retired')", name=op.f("ck_empi_person_state")),
         sa.PrimaryKeyConstraint("mpi", name=op.f("pk_empi_person")),
+    )
+    op.create_index(
+        "ix_empi_person_current_mpi",
+        "empi_person",
+        ["current_mpi"],
+        unique=False,
+        postgresql_where=sa.text("current_mpi IS NOT NULL"),
     )
     op.create_index(
         "ix_empi_person_name_tokens",
@@ -781,21 +878,34 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
         postgresql_using="gin",
         postgresql_with={"fastupdate": "off"},
     )
+    op.drop_index(
+        "ix_empi_person_current_mpi", table_name="empi_person", postgresql_where=sa.text("current_mpi IS NOT NULL")
+    )
     op.drop_table("empi_person")
+    op.drop_index("uq_empi_domain_entry_key", table_name="empi_domain_entry")
+    op.drop_index("ix_empi_domain_entry_mpi", table_name="empi_domain_entry")
+    op.drop_table("empi_domain_entry")
     op.drop_table("empi_contribution")
     op.drop_index(op.f("ix_empi_certificate_mpi"), table_name="empi_certificate")
     op.drop_table("empi_certificate")
     op.drop_index("ix_care_visit_vuid", table_name="care_visit")
     op.drop_table("care_visit")
     op.drop_table("cards_registry_resident")
+    op.drop_table("cards_record_archive")
     op.drop_index("ix_cards_physical_card_holder", table_name="cards_physical_card")
     op.drop_table("cards_physical_card")
     op.drop_index("ix_cards_label_institution", table_name="cards_label")
     op.drop_table("cards_label")
     op.drop_table("cards_holder")
+    op.drop_index("uq_cards_family_relation", table_name="cards_family")
+    op.drop_index("uq_cards_family_live", table_name="cards_family", postgresql_where=sa.text("ended_at IS NULL"))
+    op.drop_index("ix_cards_family_member", table_name="cards_family")
+    op.drop_table("cards_family")
     op.drop_table("cards_code_use")
+    op.drop_index("ix_cards_code_record_institution", table_name="cards_code_record")
     op.drop_index("ix_cards_code_record_at", table_name="cards_code_record")
     op.drop_table("cards_code_record")
+    op.drop_table("cards_account_join")
     op.drop_table("cards_account_event")
     op.drop_index(
         "uq_cards_account_live_vuid", table_name="cards_account", postgresql_where=sa.text("state <> 'cancelled'")
@@ -806,6 +916,9 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
         postgresql_where=sa.text("state NOT IN ('cancelled', 'alias')"),
     )
     op.drop_index("ix_cards_account_mpi", table_name="cards_account")
+    op.drop_index(
+        "ix_cards_account_alias_of", table_name="cards_account", postgresql_where=sa.text("alias_of IS NOT NULL")
+    )
     op.drop_table("cards_account")
     op.drop_table("access_session")
     op.drop_table("access_request_nonce")

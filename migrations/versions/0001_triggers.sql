@@ -3,6 +3,32 @@ CREATE OR REPLACE FUNCTION kit_only_inserted() RETURNS trigger LANGUAGE plpgsql 
         RAISE EXCEPTION '% is only ever inserted into', TG_TABLE_NAME
             USING ERRCODE = 'integrity_constraint_violation';
     END $$;
+CREATE OR REPLACE TRIGGER cards_account_event_only_inserted BEFORE UPDATE OR DELETE ON cards_account_event
+    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
+CREATE OR REPLACE TRIGGER cards_account_event_never_emptied BEFORE TRUNCATE ON cards_account_event
+    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
+CREATE OR REPLACE FUNCTION kit_make_month_partition(parent text, month date) RETURNS boolean LANGUAGE plpgsql AS $$
+    DECLARE
+        child text := parent || to_char(month, '"_"YYYY"_"MM');
+        rest text := parent || '_rest';
+        start timestamptz := date_trunc('month', month::timestamp) AT TIME ZONE 'Asia/Shanghai';
+        stop timestamptz := (date_trunc('month', month::timestamp) + interval '1 month') AT TIME ZONE 'Asia/Shanghai';
+    BEGIN
+        PERFORM pg_advisory_xact_lock(hashtext('kit_make_month_partition'), hashtext(parent));
+        IF to_regclass(quote_ident(child)) IS NOT NULL THEN
+            RETURN false;
+        END IF;
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)',
+                       child, parent);
+        EXECUTE format('LOCK TABLE ONLY %I IN ACCESS EXCLUSIVE MODE', rest);
+        EXECUTE format('WITH moved AS (DELETE FROM %I WHERE at >= %L AND at < %L RETURNING *) '
+                       'INSERT INTO %I SELECT * FROM moved', rest, start, stop, child);
+        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, child, start, stop);
+        RETURN true;
+    END $$;
+CREATE TABLE IF NOT EXISTS cards_code_record_rest PARTITION OF cards_code_record DEFAULT;
+SELECT kit_make_month_partition('cards_code_record', (date_trunc('month', now() AT TIME ZONE 'Asia/Shanghai')
+        + ahead * interval '1 month')::date) FROM generate_series(0, 3) AS ahead;
 CREATE OR REPLACE TRIGGER kit_audit_event_only_inserted BEFORE UPDATE OR DELETE ON kit_audit_event
     FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
 CREATE OR REPLACE TRIGGER kit_audit_event_never_emptied BEFORE TRUNCATE ON kit_audit_event

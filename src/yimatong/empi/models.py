@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -33,6 +34,7 @@ person = Table(
     Column("region_code", Text),
     Column("state", Text, nullable=False, server_default="live"),
     Column("current_mpi", Uuid),
+    Column("deceased_on", Date),
     Column("version", Integer, nullable=False, server_default=text("1")),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
@@ -40,6 +42,7 @@ person = Table(
     CheckConstraint("state IN ('live', 'cancelled', 'retired')", name="state"),
     CheckConstraint("(state = 'retired') = (current_mpi IS NOT NULL)", name="retired_points_on"),
     Index("ix_empi_person_name_tokens", "name_tokens", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+    Index("ix_empi_person_current_mpi", "current_mpi", postgresql_where=text("current_mpi IS NOT NULL")),
 )
 """人索引. Name, numbers, phone and address are one sealed blob; sex (GB/T 2261.1), birth date and region stay clear."""
 
@@ -50,9 +53,32 @@ certificate = Table(
     Column("id_blind", LargeBinary, nullable=False),
     Column("mpi", Uuid, nullable=False, index=True),
     Column("claimed_at", DateTime(timezone=True), nullable=False),
+    Column("replaced_at", DateTime(timezone=True)),
     PrimaryKeyConstraint("id_type", "id_blind"),
 )
-"""One certificate, one person: this row is taken first, and its conflict decides every race."""
+"""One certificate, one person: this row is taken first, and its conflict decides every race. A certificate that was
+replaced by another (``replaced_at``) stays its holder's: registering with it still finds her."""
+
+domain_entry = Table(
+    "empi_domain_entry",
+    metadata,
+    Column("mpi", Uuid, nullable=False),
+    Column("domain_id", Text, nullable=False),
+    Column("domain", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("entry_key", LargeBinary, nullable=False),
+    Column("birth_date_estimated", Boolean, nullable=False),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("entered_at", DateTime(timezone=True), nullable=False),
+    Column("identified_at", DateTime(timezone=True)),
+    PrimaryKeyConstraint("domain_id"),
+    CheckConstraint("kind IN ('newborn', 'unidentified', 'no_certificate')", name="kind"),
+    CheckConstraint("state IN ('open', 'identified')", name="state"),
+    Index("uq_empi_domain_entry_key", "domain", "entry_key", unique=True),
+    Index("ix_empi_domain_entry_mpi", "mpi"),
+)
+"""域索引: somebody who cannot be identified by a valid certificate, in the domain (institution) that entered her.
+``entry_key`` is the keyed hash of what the institution knows her by: the same again is the same entry."""
 
 contribution = Table(
     "empi_contribution",
