@@ -102,6 +102,20 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         postgresql_where=sa.text("state <> 'cancelled'"),
     )
     op.create_table(
+        "cards_account_card",
+        sa.Column("card_id", sa.Text(), nullable=False),
+        sa.Column("vuid", sa.Text(), nullable=True),
+        sa.Column("card_type", sa.Text(), nullable=False),
+        sa.Column("number_end", sa.Text(), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("heard_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("card_id", name=op.f("pk_cards_account_card")),
+    )
+    op.create_index("ix_cards_account_card_vuid", "cards_account_card", ["vuid", "issued_at"], unique=False)
+    op.create_table(
         "cards_account_event",
         sa.Column("vuid", sa.Text(), nullable=False),
         sa.Column("event_id", sa.Text(), nullable=False),
@@ -129,6 +143,77 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("vuid", "at", name=op.f("pk_cards_account_join")),
     )
     op.create_table(
+        "cards_arrival",
+        sa.Column("arrival_id", sa.Text(), nullable=False),
+        sa.Column("delivery", sa.Text(), nullable=False),
+        sa.Column("institution_id", sa.Text(), nullable=False),
+        sa.Column("line", sa.Integer(), nullable=False),
+        sa.Column("card_type", sa.Text(), nullable=False),
+        sa.Column("number_blind", sa.LargeBinary(), nullable=False),
+        sa.Column("number_end", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="waiting", nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("card_id", sa.Text(), nullable=True),
+        sa.Column("tries", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("received_by", sa.Text(), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(state = 'refused') = (reason IS NOT NULL)", name=op.f("ck_cards_arrival_refused_has_a_reason")
+        ),
+        sa.CheckConstraint("state IN ('waiting', 'done', 'refused')", name=op.f("ck_cards_arrival_state")),
+        sa.PrimaryKeyConstraint("arrival_id", name=op.f("pk_cards_arrival")),
+    )
+    op.create_index(
+        "ix_cards_arrival_delivery", "cards_arrival", ["institution_id", "delivery", "state", "line"], unique=False
+    )
+    op.create_index(
+        "ix_cards_arrival_waiting",
+        "cards_arrival",
+        ["arrival_id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index(
+        "uq_cards_arrival_row",
+        "cards_arrival",
+        ["institution_id", "delivery", "card_type", "number_blind"],
+        unique=True,
+    )
+    op.create_table(
+        "cards_card_event",
+        sa.Column("card_id", sa.Text(), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("card_id", "event_id", name=op.f("pk_cards_card_event")),
+    )
+    op.create_table(
+        "cards_code_policy",
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("classes", postgresql.ARRAY(sa.Text()), nullable=True),
+        sa.Column("purposes", postgresql.ARRAY(sa.Text()), nullable=True),
+        sa.Column("ttl_general_s", sa.SmallInteger(), nullable=True),
+        sa.Column("ttl_visit_s", sa.SmallInteger(), nullable=True),
+        sa.Column("ttl_records_s", sa.SmallInteger(), nullable=True),
+        sa.Column("ttl_payment_s", sa.SmallInteger(), nullable=True),
+        sa.Column("uses", sa.SmallInteger(), server_default=sa.text("1"), nullable=False),
+        sa.Column("skew_s", sa.SmallInteger(), server_default=sa.text("30"), nullable=False),
+        sa.Column("rubbish_max", sa.SmallInteger(), nullable=True),
+        sa.Column("changed_by", sa.Text(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "coalesce(ttl_general_s, 15) BETWEEN 15 AND 1275 AND coalesce(ttl_visit_s, 15) BETWEEN 15 AND 1275 AND coalesce(ttl_records_s, 15) BETWEEN 15 AND 1275 AND coalesce(ttl_payment_s, 15) BETWEEN 15 AND 1275",
+            name=op.f("ck_cards_code_policy_ttl"),
+        ),
+        sa.CheckConstraint("rubbish_max BETWEEN 1 AND 10000", name=op.f("ck_cards_code_policy_rubbish_max")),
+        sa.CheckConstraint("skew_s BETWEEN 0 AND 120", name=op.f("ck_cards_code_policy_skew_s")),
+        sa.CheckConstraint("uses BETWEEN 1 AND 20", name=op.f("ck_cards_code_policy_uses")),
+        sa.PrimaryKeyConstraint("subject", name=op.f("pk_cards_code_policy")),
+    )
+    op.create_table(
         "cards_code_record",
         sa.Column("vuid", sa.Text(), nullable=False),
         sa.Column("record_id", sa.Text(), nullable=False),
@@ -141,6 +226,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("institution_id", sa.Text(), nullable=True),
         sa.Column("front_id", sa.Text(), nullable=True),
         sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("key_version", sa.SmallInteger(), nullable=True),
         sa.Column("took_ms", sa.SmallInteger(), nullable=True),
         sa.CheckConstraint("event IN ('issued', 'verified')", name=op.f("ck_cards_code_record_event")),
         sa.PrimaryKeyConstraint("vuid", "record_id", "at", name=op.f("pk_cards_code_record")),
@@ -149,6 +235,14 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.create_index("ix_cards_code_record_at", "cards_code_record", ["at", "record_id"], unique=False)
     op.create_index(
         "ix_cards_code_record_institution", "cards_code_record", ["institution_id", "at", "record_id"], unique=False
+    )
+    op.create_table(
+        "cards_code_trouble",
+        sa.Column("caller_id", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("throttled_until", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("caller_id", name=op.f("pk_cards_code_trouble")),
     )
     op.create_table(
         "cards_code_use",
@@ -160,6 +254,10 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("used_key", sa.Text(), nullable=True),
         sa.Column("record_id", sa.Text(), nullable=True),
         sa.Column("failures", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("uses_left", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("place", sa.Text(), nullable=True),
+        sa.Column("earlier", postgresql.ARRAY(sa.Text()), nullable=True),
+        sa.Column("token_digest", sa.LargeBinary(), nullable=True),
         sa.Column("forget_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("vuid", "issued_at", "nonce", name=op.f("pk_cards_code_use")),
     )
@@ -212,21 +310,71 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
     )
     op.create_index("ix_cards_label_institution", "cards_label", ["institution_id", "printed_at"], unique=False)
     op.create_table(
+        "cards_offline_use",
+        sa.Column("vuid", sa.Text(), nullable=False),
+        sa.Column("issued_at", sa.BigInteger(), nullable=False),
+        sa.Column("nonce", sa.LargeBinary(), nullable=False),
+        sa.Column("caller_id", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("uploaded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("record_id", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.CheckConstraint("outcome IN ('recorded', 'double_use')", name=op.f("ck_cards_offline_use_outcome")),
+        sa.PrimaryKeyConstraint(
+            "vuid", "issued_at", "nonce", "caller_id", "seen_at", name=op.f("pk_cards_offline_use")
+        ),
+    )
+    op.create_index("ix_cards_offline_use_uploaded", "cards_offline_use", ["uploaded_at"], unique=False)
+    op.create_table(
         "cards_physical_card",
-        sa.Column("card_number", sa.Text(), nullable=False),
+        sa.Column("card_id", sa.Text(), nullable=False),
         sa.Column("card_type", sa.Text(), nullable=False),
-        sa.Column("chip_number", sa.Text(), nullable=True),
+        sa.Column("number_blind", sa.LargeBinary(), nullable=False),
+        sa.Column("number_end", sa.Text(), nullable=False),
+        sa.Column("chip_blind", sa.LargeBinary(), nullable=True),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("issuer", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("id_type", sa.Text(), nullable=False),
         sa.Column("id_blind", sa.LargeBinary(), nullable=False),
+        sa.Column("vuid", sa.Text(), nullable=True),
+        sa.Column("replaced_by", sa.Text(), nullable=True),
+        sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
+        sa.Column("institution_id", sa.Text(), nullable=True),
         sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "(state = 'replaced') = (replaced_by IS NOT NULL)", name=op.f("ck_cards_physical_card_replaced_points_on")
+        ),
         sa.CheckConstraint(
             "state IN ('issued', 'lost', 'replaced', 'cancelled')", name=op.f("ck_cards_physical_card_state")
         ),
-        sa.PrimaryKeyConstraint("card_number", "card_type", name=op.f("pk_cards_physical_card")),
+        sa.PrimaryKeyConstraint("card_id", name=op.f("pk_cards_physical_card")),
+    )
+    op.create_index(
+        "ix_cards_physical_card_chip",
+        "cards_physical_card",
+        ["chip_blind"],
+        unique=False,
+        postgresql_where=sa.text("chip_blind IS NOT NULL"),
     )
     op.create_index("ix_cards_physical_card_holder", "cards_physical_card", ["id_type", "id_blind"], unique=False)
+    op.create_index("ix_cards_physical_card_issued", "cards_physical_card", ["issued_at", "card_id"], unique=False)
+    op.create_index("ix_cards_physical_card_number", "cards_physical_card", ["number_blind"], unique=False)
+    op.create_index(
+        "uq_cards_physical_card_live_chip",
+        "cards_physical_card",
+        ["chip_blind"],
+        unique=True,
+        postgresql_where=sa.text("state IN ('issued', 'lost')"),
+    )
+    op.create_index(
+        "uq_cards_physical_card_live_number",
+        "cards_physical_card",
+        ["card_type", "number_blind"],
+        unique=True,
+        postgresql_where=sa.text("state IN ('issued', 'lost')"),
+    )
     op.create_table(
         "cards_record_archive",
         sa.Column("month", sa.Text(), nullable=False),
@@ -243,9 +391,12 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("id_blind", sa.LargeBinary(), nullable=False),
         sa.Column("mpi", sa.Uuid(), nullable=False),
         sa.Column("vuid", sa.Text(), nullable=True),
+        sa.Column("account_state", sa.Text(), nullable=True),
+        sa.Column("account_version", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("synchronised_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id_type", "id_blind", name=op.f("pk_cards_registry_resident")),
     )
+    op.create_index("ix_cards_registry_resident_mpi", "cards_registry_resident", ["mpi"], unique=False)
     op.create_table(
         "care_visit",
         sa.Column("institution_id", sa.Text(), nullable=False),
@@ -342,6 +493,30 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         postgresql_with={"fastupdate": "off"},
     )
     op.create_table(
+        "kit_alarm",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("count", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.Column("acknowledged_by", sa.Text(), nullable=True),
+        sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(acknowledged_by IS NULL) = (acknowledged_at IS NULL)", name=op.f("ck_kit_alarm_acknowledged_by_somebody")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_kit_alarm")),
+    )
+    op.create_index("ix_kit_alarm_last", "kit_alarm", ["last_at", "id"], unique=False)
+    op.create_index(
+        "uq_kit_alarm_open",
+        "kit_alarm",
+        ["kind", "subject"],
+        unique=True,
+        postgresql_where=sa.text("acknowledged_at IS NULL"),
+    )
+    op.create_table(
         "kit_audit_event",
         sa.Column(
             "txid", yimatong.kit.models.TransactionId(), server_default=sa.text("pg_current_xact_id()"), nullable=False
@@ -389,19 +564,6 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         ["ordering_key", "id"],
         unique=False,
         postgresql_where=sa.text("state = 'pending'"),
-    )
-    op.create_table(
-        "payments_alarm",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("account_id", sa.Text(), nullable=False),
-        sa.Column("number", sa.Text(), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_payments_alarm")),
-        sa.UniqueConstraint(
-            "kind", "account_id", "number", "detail", name=op.f("uq_payments_alarm_kind_account_id_number_detail")
-        ),
     )
     op.create_table(
         "payments_channel_account",
@@ -867,11 +1029,13 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_table("payments_notice")
     op.drop_table("payments_event")
     op.drop_table("payments_channel_account")
-    op.drop_table("payments_alarm")
     op.drop_index("ix_kit_outbox_due", table_name="kit_outbox", postgresql_where=sa.text("state = 'pending'"))
     op.drop_table("kit_outbox")
     op.drop_table("kit_audit_seal")
     op.drop_table("kit_audit_event")
+    op.drop_index("uq_kit_alarm_open", table_name="kit_alarm", postgresql_where=sa.text("acknowledged_at IS NULL"))
+    op.drop_index("ix_kit_alarm_last", table_name="kit_alarm")
+    op.drop_table("kit_alarm")
     op.drop_index(
         "ix_empi_person_name_tokens",
         table_name="empi_person",
@@ -890,10 +1054,30 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_table("empi_certificate")
     op.drop_index("ix_care_visit_vuid", table_name="care_visit")
     op.drop_table("care_visit")
+    op.drop_index("ix_cards_registry_resident_mpi", table_name="cards_registry_resident")
     op.drop_table("cards_registry_resident")
     op.drop_table("cards_record_archive")
+    op.drop_index(
+        "uq_cards_physical_card_live_number",
+        table_name="cards_physical_card",
+        postgresql_where=sa.text("state IN ('issued', 'lost')"),
+    )
+    op.drop_index(
+        "uq_cards_physical_card_live_chip",
+        table_name="cards_physical_card",
+        postgresql_where=sa.text("state IN ('issued', 'lost')"),
+    )
+    op.drop_index("ix_cards_physical_card_number", table_name="cards_physical_card")
+    op.drop_index("ix_cards_physical_card_issued", table_name="cards_physical_card")
     op.drop_index("ix_cards_physical_card_holder", table_name="cards_physical_card")
+    op.drop_index(
+        "ix_cards_physical_card_chip",
+        table_name="cards_physical_card",
+        postgresql_where=sa.text("chip_blind IS NOT NULL"),
+    )
     op.drop_table("cards_physical_card")
+    op.drop_index("ix_cards_offline_use_uploaded", table_name="cards_offline_use")
+    op.drop_table("cards_offline_use")
     op.drop_index("ix_cards_label_institution", table_name="cards_label")
     op.drop_table("cards_label")
     op.drop_table("cards_holder")
@@ -902,11 +1086,20 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_index("ix_cards_family_member", table_name="cards_family")
     op.drop_table("cards_family")
     op.drop_table("cards_code_use")
+    op.drop_table("cards_code_trouble")
     op.drop_index("ix_cards_code_record_institution", table_name="cards_code_record")
     op.drop_index("ix_cards_code_record_at", table_name="cards_code_record")
     op.drop_table("cards_code_record")
+    op.drop_table("cards_code_policy")
+    op.drop_table("cards_card_event")
+    op.drop_index("uq_cards_arrival_row", table_name="cards_arrival")
+    op.drop_index("ix_cards_arrival_waiting", table_name="cards_arrival", postgresql_where=sa.text("state = 'waiting'"))
+    op.drop_index("ix_cards_arrival_delivery", table_name="cards_arrival")
+    op.drop_table("cards_arrival")
     op.drop_table("cards_account_join")
     op.drop_table("cards_account_event")
+    op.drop_index("ix_cards_account_card_vuid", table_name="cards_account_card")
+    op.drop_table("cards_account_card")
     op.drop_index(
         "uq_cards_account_live_vuid", table_name="cards_account", postgresql_where=sa.text("state <> 'cancelled'")
     )

@@ -49,10 +49,6 @@ CREATE OR REPLACE TRIGGER payments_ledger_entry_only_inserted BEFORE UPDATE OR D
     FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
 CREATE OR REPLACE TRIGGER payments_ledger_entry_never_emptied BEFORE TRUNCATE ON payments_ledger_entry
     FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
-CREATE OR REPLACE TRIGGER payments_alarm_only_inserted BEFORE UPDATE OR DELETE ON payments_alarm
-    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
-CREATE OR REPLACE TRIGGER payments_alarm_never_emptied BEFORE TRUNCATE ON payments_alarm
-    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
 CREATE OR REPLACE FUNCTION payments_ledger_balanced() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF (SELECT coalesce(sum(amount_fen), 0) <> 0 OR count(*) < 2 FROM payments_ledger_entry

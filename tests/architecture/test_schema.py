@@ -27,8 +27,10 @@ def migrated(database_url: str) -> Iterator[Connection]:
 
 
 def differences(connection: Connection) -> list[object]:
+    partitions = set(connection.execute(text("SELECT relname FROM pg_class WHERE relispartition")).scalars())
+
     def ours(_object: object, name: str | None, kind: str, *_rest: object) -> bool:
-        return not (kind == "table" and (name or "").startswith(("procrastinate", "alembic")))
+        return not (kind == "table" and ((name or "").startswith(("procrastinate", "alembic")) or name in partitions))
 
     options = {"compare_type": True, "compare_server_default": True, "include_object": ours}
     return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
@@ -39,7 +41,8 @@ def constraints(connection: Connection) -> set[tuple[str, str]]:
     rows = connection.execute(
         text(
             "SELECT conrelid::regclass::text, conname FROM pg_constraint c JOIN pg_namespace n ON n.oid = connamespace "
-            "WHERE contype = 'c' AND nspname = 'public' AND conrelid::regclass::text NOT LIKE 'procrastinate%'"
+            "WHERE contype = 'c' AND nspname = 'public' AND conrelid::regclass::text NOT LIKE 'procrastinate%' "
+            "AND conrelid NOT IN (SELECT inhrelid FROM pg_inherits)"
         )
     )
     return {(row[0], row[1]) for row in rows}
@@ -73,6 +76,19 @@ def test_every_trigger_of_the_models_is_there(migrated: Connection) -> None:
     named -= {name for name in named if name.endswith("()")}
     assert named <= triggers(migrated)
     assert named
+
+
+def test_partitioned_tables_are_cut_as_the_models_say(migrated: Connection) -> None:
+    said = {
+        (name, str(table.dialect_options["postgresql"]["partition_by"]))
+        for name, table in metadata.tables.items()
+        if table.dialect_options["postgresql"].get("partition_by")
+    }
+    rows = migrated.execute(
+        text("SELECT partrelid::regclass::text, pg_get_partkeydef(partrelid) FROM pg_partitioned_table")
+    )
+    assert {(row[0], row[1]) for row in rows} == said
+    assert said
 
 
 def test_a_difference_is_found(migrated: Connection) -> None:

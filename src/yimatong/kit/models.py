@@ -1,4 +1,4 @@
-"""Tables of the kit: outbox, audit rows and their seals."""
+"""Tables of the kit: outbox, audit rows and their seals, alarms."""
 
 from __future__ import annotations
 
@@ -78,6 +78,24 @@ audit_seal = Table(
     Column("at", DateTime(timezone=True), nullable=False),
 )
 """One link of the chain: HMAC-SM3 over the link before and the rows since. Rows are only ever inserted."""
+
+alarm = Table(
+    "kit_alarm",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("first_at", DateTime(timezone=True), nullable=False),
+    Column("last_at", DateTime(timezone=True), nullable=False),
+    Column("count", Integer, nullable=False, server_default=text("1")),
+    Column("acknowledged_by", Text),
+    Column("acknowledged_at", DateTime(timezone=True)),
+    CheckConstraint("(acknowledged_by IS NULL) = (acknowledged_at IS NULL)", name="acknowledged_by_somebody"),
+    Index("uq_kit_alarm_open", "kind", "subject", unique=True, postgresql_where=text("acknowledged_at IS NULL")),
+    Index("ix_kit_alarm_last", "last_at", "id"),
+)
+"""What a person must look at, once for each kind and subject until somebody says that he saw it."""
 
 append_only(audit_event)
 append_only(audit_seal)

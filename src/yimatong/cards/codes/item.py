@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -12,6 +13,8 @@ from yimatong.cards.codec import CodeText, Valid
 from yimatong.cards.codes.judgement import EarlierUse, KnownAccount
 from yimatong.cards.codes.schemas import CodeToVerify
 from yimatong.kit.errors import PlatformError
+
+TOOK_MS_MAX: Final = 32767
 
 
 class Found(NamedTuple):
@@ -39,6 +42,11 @@ class Item(msgspec.Struct, kw_only=True, eq=False, gc=False):
     earlier: EarlierUse | None = None
     refusal: PlatformError | None = None
     repeats: bool = False
+    began: float = msgspec.field(default_factory=time.monotonic)
+
+    def took_ms(self, ended: float) -> int:
+        """Return the milliseconds from the authenticated request to ``ended`` (monotonic), as its record keeps them."""
+        return min(int((ended - self.began) * 1000), TOOK_MS_MAX)
 
     @property
     def record_id(self) -> str:

@@ -10,6 +10,7 @@ round trip per room and batch.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -43,10 +44,10 @@ _STORE = """
     WITH i AS MATERIALIZED (
         SELECT * FROM unnest(%s::int[], %s::text[], %s::bigint[], %s::bytea[], %s::text[], %s::text[],
                              %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-                             %s::text[], %s::text[], %s::bigint[], %s::bool[], %s::bool[])
+                             %s::text[], %s::text[], %s::bigint[], %s::bool[], %s::bool[], %s::smallint[])
             AS i (ord, vuid, issued_at, code_nonce, record_id, request_id, at,
                   caller, institution, front, used_key, kind, purpose, result,
-                  forget_at, consumes, repeats)),
+                  forget_at, consumes, repeats, took_ms)),
     used AS (
         INSERT INTO cards_code_use AS u (vuid, issued_at, nonce, used_at, used_by, used_key, record_id, forget_at)
         SELECT vuid, issued_at, code_nonce, at, caller, used_key, record_id, forget_at FROM i WHERE consumes
@@ -61,8 +62,8 @@ _STORE = """
         FROM i LEFT JOIN used w ON w.record_id = i.record_id),
     r AS (
         INSERT INTO cards_code_record (vuid, record_id, at, event, code_kind, purpose, result, caller_id,
-            institution_id, front_id, request_id)
-        SELECT vuid, record_id, at, 'verified', kind, purpose, outcome, caller, institution, front, request_id
+            institution_id, front_id, request_id, took_ms)
+        SELECT vuid, record_id, at, 'verified', kind, purpose, outcome, caller, institution, front, request_id, took_ms
         FROM o WHERE NOT repeats),
     e AS (
         INSERT INTO kit_audit_event (at, actor, institution_id, action, object_kind, object_id, result, request_id)
@@ -109,6 +110,7 @@ async def store(connection: RawConnection, items: Sequence[Item]) -> Any:
     Its result is read after the commit, so that the commit travels with it.
     """
     keys = [item.use_key if item.valid else ("", 0, b"") for item in items]
+    ended = time.monotonic()
     parameters = (
         _plain(range(len(items))),
         _plain(item.code.vuid if item.code else '""' for item in items),
@@ -127,6 +129,7 @@ async def store(connection: RawConnection, items: Sequence[Item]) -> Any:
         _plain(forget_at(item) for item in items),
         _plain("t" if item.consumes else "f" for item in items),
         _plain("t" if item.repeats else "f" for item in items),
+        _plain(item.took_ms(ended) for item in items),
         FAILURES_MAX,
     )
     return await connection.execute(_STORE, parameters)

@@ -6,17 +6,24 @@ from yimatong.cards.models.accounts import account, account_event, account_join,
 from yimatong.cards.models.codes import code_record, code_use, record_archive
 from yimatong.cards.models.family import family
 from yimatong.cards.models.labels import label
-from yimatong.cards.models.registry import physical_card, registry_resident
+from yimatong.cards.models.policies import code_policy, code_trouble, offline_use
+from yimatong.cards.models.registry import account_card, arrival, card_event, physical_card, registry_resident
 
 __all__ = [
     "account",
+    "account_card",
     "account_event",
     "account_join",
+    "arrival",
+    "card_event",
+    "code_policy",
     "code_record",
+    "code_trouble",
     "code_use",
     "family",
     "holder",
     "label",
+    "offline_use",
     "physical_card",
     "record_archive",
     "registry_resident",
