@@ -66,3 +66,39 @@ class CertificateNumberInvalid(Refusal):
     status = 422
     zh = "证件号码格式不正确"
     en = "the certificate number is malformed"
+
+
+class CertificateTaken(Refusal):
+    """The new certificate is registered for another person. Whose is not told."""
+
+    code = "EMP-1008"
+    status = 409
+    zh = "该证件已登记在其他人名下，不能变更；请核对证件号码，或到窗口核实"
+    en = "the certificate is registered for another person; check the number, or have it checked at a window"
+
+
+class CertificateNotHers(Refusal):
+    """The certificate named as the old one is not this resident's."""
+
+    code = "EMP-1009"
+    status = 409
+    zh = "原证件与该居民的登记不一致"
+    en = "the old certificate is not this resident's"
+
+
+class PersonDeceased(Refusal):
+    """The resident was reported dead; a card office takes a wrong report back."""
+
+    code = "EMP-1010"
+    status = 409
+    zh = "该居民已登记死亡，不能办理；如登记有误，请到卡管理部门更正"
+    en = "the resident was reported dead; the card office corrects a wrong report"
+
+
+class NotIdentifiable(Refusal):
+    """What an institution says of somebody without a certificate is not enough to enter her."""
+
+    code = "EMP-1011"
+    status = 422
+    zh = "无证件居民登记信息不完整：{missing}"
+    en = "not enough is said of the resident without a certificate: {missing}"

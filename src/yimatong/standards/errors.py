@@ -8,6 +8,10 @@
     │   ├── IdNumberCheckDigit     STD-1002
     │   ├── IdNumberBirthDate      STD-1003
     │   └── IdNumberRegion         STD-1004
+    ├── ResidenceNumberInvalid 外国人永久居留身份证
+    │   ├── ResidenceNumberShape       STD-1011
+    │   ├── ResidenceNumberCheckDigit  STD-1012
+    │   └── ResidenceNumberBirthDate   STD-1013
     ├── NameInvalid            names of persons
     │   ├── NameLength             STD-1101
     │   ├── NameHasDigit           STD-1102
@@ -62,6 +66,36 @@ class IdNumberRegion(IdNumberInvalid):
     code = "STD-1004"
     zh = "身份证号码前两位 {prefix} 不是任何省级行政区"
     en = "the first two digits {prefix} of the identity number name no province"
+
+
+class ResidenceNumberInvalid(Refusal):
+    """Root of everything that can be wrong with the number of a permanent residence card. Never raised itself."""
+
+    status = 422
+
+
+class ResidenceNumberShape(ResidenceNumberInvalid):
+    """Neither 18 characters beginning with 9 nor three letters and twelve digits."""
+
+    code = "STD-1011"
+    zh = "永久居留身份证号码应为9开头的18位，或3位字母加12位数字"
+    en = "a permanent residence card number has 18 characters beginning with 9, or three letters and twelve digits"
+
+
+class ResidenceNumberCheckDigit(ResidenceNumberInvalid):
+    """The last character does not fit the first seventeen (ISO 7064 MOD 11-2)."""
+
+    code = "STD-1012"
+    zh = "永久居留身份证号码校验位不符，请核对是否录错"
+    en = "the check digit of the permanent residence card does not fit; please check for a typing slip"
+
+
+class ResidenceNumberBirthDate(ResidenceNumberInvalid):
+    """The birth date in the number does not exist or lies in the future."""
+
+    code = "STD-1013"
+    zh = "永久居留身份证号码中的出生日期不可能存在"
+    en = "the birth date in the permanent residence card number is impossible"
 
 
 class NameInvalid(Refusal):

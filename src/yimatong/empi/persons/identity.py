@@ -11,13 +11,14 @@ from yimatong.empi.errors import (
     BirthDateImpossible,
     CertificateNumberInvalid,
     CertificateTypeUnknown,
+    PersonDeceased,
     PersonDisagrees,
     SexDisagrees,
 )
 from yimatong.empi.persons.schemas import Demographics, PersonRecord
+from yimatong.standards import codes, names, phones, residence_card
 from yimatong.standards import id_number as gb11643
-from yimatong.standards import names, phones
-from yimatong.standards.codes import CERTIFICATE_TYPES, ID_CARD, NO_CERTIFICATE
+from yimatong.standards.codes import CERTIFICATE_TYPES, ID_CARD, NO_CERTIFICATE, RESIDENCE_CARD
 
 _AGE_MAX_YEARS = 130
 
@@ -25,15 +26,20 @@ _AGE_MAX_YEARS = 130
 def checked(given: Demographics, *, today: date) -> Demographics:
     """Return the demographics in normal form: NFC name, upper-case number, 18 digits for a resident identity card.
 
+    A resident identity number of 15 digits and the 18 characters that replaced it are one certificate.
+
     Raises:
         NameInvalid, IdNumberInvalid and kin: from ``standards``.
         CertificateTypeUnknown, CertificateNumberInvalid, BirthDateImpossible, BirthDateDisagrees, SexDisagrees.
     """
     if given.id_type not in CERTIFICATE_TYPES or given.id_type == NO_CERTIFICATE:
         raise CertificateTypeUnknown(id_type=given.id_type)
-    if given.birth_date > today or given.birth_date.year < today.year - _AGE_MAX_YEARS:
-        raise BirthDateImpossible(birth_date=given.birth_date.isoformat())
-    normal = msgspec.structs.replace(given, name=names.normalise(given.name), phone=phones.normalise(given.phone))
+    normal = checked_facts(given, today=today)
+    if given.id_type == RESIDENCE_CARD:
+        number = residence_card.parse(given.id_number, today=today)
+        if not number.agrees(given.birth_date):
+            raise BirthDateDisagrees
+        return msgspec.structs.replace(normal, id_number=number.number)
     if given.id_type != ID_CARD:
         return msgspec.structs.replace(normal, id_number=_other_number(given.id_number))
     known = gb11643.parse(given.id_number, today=today)
@@ -42,6 +48,50 @@ def checked(given: Demographics, *, today: date) -> Demographics:
     if known.sex != given.sex:
         raise SexDisagrees
     return msgspec.structs.replace(normal, id_number=known.number18)
+
+
+def checked_facts(given: Demographics, *, today: date) -> Demographics:
+    """Return everything but the certificate in normal form; for residents who have none.
+
+    Raises:
+        NameInvalid, PhoneInvalid, CodeUnknown: from ``standards``. BirthDateImpossible.
+    """
+    if given.birth_date > today or given.birth_date.year < today.year - _AGE_MAX_YEARS:
+        raise BirthDateImpossible(birth_date=given.birth_date.isoformat())
+    if given.nation:
+        codes.require("nation", given.nation)
+    if given.marital:
+        codes.require("marital", given.marital)
+    return msgspec.structs.replace(given, name=names.normalise(given.name), phone=phones.normalise(given.phone))
+
+
+def require_living(known: PersonRecord) -> None:
+    """Refuse to open or attach anything for somebody who was reported dead.
+
+    Raises:
+        PersonDeceased: she was.
+    """
+    if known.deceased_on is not None:
+        raise PersonDeceased
+
+
+def require_agreement(known: PersonRecord, given: Demographics, *, estimated: bool = False) -> None:
+    """Refuse a new certificate of somebody who is not the person: name, sex and birth date must all agree.
+
+    ``estimated`` is for residents without a certificate: what was only guessed at (an unknown sex, a name given until
+    the real one is known, a birth date by the look) binds nobody.
+
+    Raises:
+        PersonDisagrees: one differs; the message does not say which.
+    """
+    if not estimated:
+        require_same(known, given)
+    sexes_known = known.sex in _STATED and given.sex in _STATED
+    if (sexes_known and known.sex != given.sex) or (not estimated and known.birth_date != given.birth_date):
+        raise PersonDisagrees
+
+
+_STATED = ("1", "2")
 
 
 def _other_number(number: str) -> str:

@@ -22,6 +22,9 @@ class Demographics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     id_number: Annotated[str, Meta(min_length=4, max_length=40, examples=["11010519491231002X"])]
     phone: Annotated[str, Meta(pattern=r"^\+?[0-9-]{7,20}(?!\n)$", examples=["13800138000"])]
     address: Annotated[str, Meta(max_length=200, pattern="^[^\\x00-\\x1f\\x7f]*(?!\\n)$")] = ""
+    nation: Annotated[str, Meta(pattern=r"^([0-9]{2})?(?!\n)$", description="民族 GB/T 3304")] = ""
+    marital: Annotated[str, Meta(pattern=r"^([0-9]{2})?(?!\n)$", description="GB/T 2261.2")] = ""
+    occupation: Annotated[str, Meta(max_length=50, pattern="^[^\\x00-\\x1f\\x7f]*(?!\\n)$")] = ""
 
 
 class RealNameMark(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +47,10 @@ class PersonRecord(msgspec.Struct, frozen=True, kw_only=True):
     phone: Phone
     address: Address
     state: str
+    nation: str = ""
+    marital: str = ""
+    occupation: str = ""
+    deceased_on: date | None = None
 
 
 class SealedFacts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -54,3 +61,6 @@ class SealedFacts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     id_number: str
     phone: str
     address: str
+    nation: str = ""
+    marital: str = ""
+    occupation: str = ""

@@ -1,0 +1,1 @@
+"""Changes of persons whom the index knows: facts, certificates, one person found to be another, death."""

@@ -1,0 +1,1 @@
+"""域索引: residents who cannot be identified by a valid certificate, until they can."""
