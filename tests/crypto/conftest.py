@@ -48,6 +48,7 @@ def _soft(path):
     device = SoftDevice.create(path / "keystore.json", "correct horse")
     device.import_components(KeyUsage.SECURITY, components(SECURITY_KEY, "security"))
     device.import_components(KeyUsage.PROTECTION, components(PROTECTION_KEY, "protection"))
+    device.generate(KeyUsage.SIGNING)
     return device
 
 
@@ -56,7 +57,23 @@ def device(tmp_path):
     return _soft(tmp_path)
 
 
-@pytest.fixture(params=[pytest.param(_soft, id="soft")])
-def any_device(request, tmp_path):
-    """Every device of the conformance suite, loaded with the known keys."""
-    return request.param(tmp_path)
+def _empty_soft(path):
+    return SoftDevice.create(path / "other.json", "correct horse")
+
+
+@pytest.fixture(params=[pytest.param((_soft, _empty_soft), id="soft")])
+def any_device_kind(request):
+    """How to make a device of each kind: loaded with the known keys, and empty."""
+    return request.param
+
+
+@pytest.fixture
+def any_device(any_device_kind, tmp_path):
+    """Every device of the conformance suite, loaded with the known keys and one signing pair."""
+    return any_device_kind[0](tmp_path)
+
+
+@pytest.fixture
+def other_device(any_device_kind, tmp_path):
+    """A second, empty device of the same kind, as a backup is restored to."""
+    return any_device_kind[1](tmp_path)

@@ -27,7 +27,7 @@ _LANES: Final = 1
 
 
 class Key(msgspec.Struct):
-    """One key version with its value."""
+    """One key version with its value: an SM4 key, or the private number of an SM2 pair; empty once destroyed."""
 
     usage: KeyUsage
     version: int
@@ -55,6 +55,8 @@ class Contents(msgspec.Struct):
     cut_off: bool = False
     keys: list[Key] = []
     staged: list[Staged] = []
+    transport: bytes = b""
+    """Private number of the transport key pair; it belongs to this device and is in no backup."""
 
 
 class _Header(msgspec.Struct, frozen=True):

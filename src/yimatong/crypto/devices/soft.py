@@ -5,7 +5,8 @@ and the contents under SM4-GCM, the header being authenticated with them. Every 
 flushed and renamed (mode 0600), under a lock beside it, after reading what other processes wrote; every process sees
 a change at its next :meth:`SoftDevice.key_versions`.
 
-What it cannot do: keep an older copy of the file from being put back. That needs hardware.
+What it cannot do: keep an older copy of the file from being put back. The platform's ledger notices
+(``access.ceremony``); preventing it needs hardware.
 """
 
 from __future__ import annotations
@@ -16,31 +17,28 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import reduce
 from pathlib import Path
 from typing import Final, Self
 
 import msgspec
 
-from yimatong.crypto.devices.base import Component, KeyInfo, KeyState, KeyUsage
+from yimatong.crypto.devices import backups, components, versions
+from yimatong.crypto.devices.base import BLOCK_USAGES, Component, KeyInfo, KeyState, KeyUsage
 from yimatong.crypto.devices.keystore import Contents, Key, Keystore, Staged
 from yimatong.crypto.errors import (
-    ActiveKeyInUse,
     ComponentMismatch,
     ComponentsIncomplete,
     DemonstrationKeysInProduction,
     DeviceUnavailable,
     ImportRefusedAfterCutOff,
+    KeyDisabled,
     KeyNotFound,
     KeystoreExists,
 )
-from yimatong.crypto.gm import sm4
+from yimatong.crypto.gm import sm2, sm4
 
 if sys.platform != "win32":
     import fcntl
-
-_PARTS: Final = range(2, 6)
-_LAST_VERSION: Final = 255  # versions travel as one byte
 
 
 class SoftDevice:
@@ -70,8 +68,10 @@ class SoftDevice:
         Raises:
             KeystoreExists: there is a file already.
         """
-        keys = [_new_key(usage, 1, secrets.token_bytes(sm4.KEY_SIZE)) for usage in KeyUsage]
-        return cls._create(path, passphrase, Contents(demonstration=True, keys=keys))
+        contents = Contents(demonstration=True)
+        for usage in KeyUsage:
+            _add(contents, usage, _random(usage), 1)
+        return cls._create(path, passphrase, contents)
 
     @classmethod
     def _create(cls, path: Path, passphrase: str, contents: Contents) -> Self:
@@ -112,95 +112,144 @@ class SoftDevice:
         return [key.info for key in reversed(self._contents.keys) if key.usage == usage]
 
     def encrypt_blocks(self, usage: KeyUsage, version: int, blocks: bytes) -> bytes:
-        """Return SM4-ECB of N x 16 bytes; raises ``KeyNotFound``."""
-        return sm4.encrypt_blocks(self._key(usage, version).value, blocks)
+        """Return SM4-ECB of N x 16 bytes; see the protocol."""
+        return sm4.encrypt_blocks(self._sm4_key(usage, version), blocks)
 
     def decrypt_blocks(self, usage: KeyUsage, version: int, blocks: bytes) -> bytes:
-        """Reverse :meth:`encrypt_blocks`; raises ``KeyNotFound``."""
-        return sm4.decrypt_blocks(self._key(usage, version).value, blocks)
+        """Reverse :meth:`encrypt_blocks`."""
+        return sm4.decrypt_blocks(self._sm4_key(usage, version), blocks)
 
-    def generate(self, usage: KeyUsage) -> KeyInfo:
-        """Make a new key from the system's random source, inside the device, and make it the active version.
+    def sign(self, version: int, digest: bytes) -> bytes:
+        """Return r || s over a digest of 32 bytes; see the protocol."""
+        self.key_versions(KeyUsage.SIGNING)
+        key = versions.find(self._contents.keys, KeyUsage.SIGNING, version)
+        if not key.info.live:
+            raise KeyDisabled(usage=KeyUsage.SIGNING.value, version=version)
+        return sm2.sign_digest(key.value, digest)
 
-        Allowed after the cut-off: nothing is imported.
-        """
+    def public_key(self, version: int) -> bytes:
+        """Return 04 || x || y of a signing version."""
+        return sm2.public_key(versions.find(self._contents.keys, KeyUsage.SIGNING, version).value)
+
+    def generate(self, usage: KeyUsage, *, version: int | None = None) -> KeyInfo:
+        """Make a new key from the system's random source; see the protocol."""
         with self._change() as contents:
-            return _activate(contents, usage, secrets.token_bytes(sm4.KEY_SIZE))
+            return _add(contents, usage, _random(usage), version)
 
     def rotate(self, usage: KeyUsage) -> KeyInfo:
-        """Replace the active version by a generated one; the old one stays enabled.
+        """Make a new version and activate it in one go; the old one stays enabled.
 
         Raises:
             KeyNotFound: there is nothing to rotate yet.
         """
-        self._active(usage)
-        return self.generate(usage)
+        with self._change() as contents:
+            if not any(key.usage == usage for key in contents.keys):
+                raise KeyNotFound(usage=usage.value, version=1)
+            made = _add(contents, usage, _random(usage), None)
+            return versions.activate(contents.keys, usage, made.version).info
 
     def import_component(self, usage: KeyUsage, component: Component) -> KeyInfo | None:
-        """Take one component of a ceremony; the last one activates the key. See the protocol for errors."""
+        """Take one component of a ceremony; the last one makes the key; see the protocol."""
         with self._change() as contents:
             if contents.cut_off:
                 raise ImportRefusedAfterCutOff
-            _check_component(component)
+            components.check_importable(usage)
+            components.check(component)
             staged = [item for item in contents.staged if item.component.ceremony == component.ceremony]
-            _check_fits(usage, component, staged)
-            contents.staged.append(Staged(usage=usage, component=component))
-            if len(staged) + 1 < component.parts:
+            if any(item.usage != usage for item in staged):
+                raise ComponentsIncomplete(detail="the first component was for another usage")
+            taken = [item.component for item in staged]
+            components.check_fits(component, taken)
+            if len(taken) + 1 < component.parts:
+                contents.staged.append(Staged(usage=usage, component=component))
                 return None
             contents.staged[:] = [s for s in contents.staged if s.component.ceremony != component.ceremony]
-            value = _xor([*(item.component.value for item in staged), component.value])
-            matches = sm4.key_check_value(value) == component.key_kcv.upper()
-            info = _activate(contents, usage, value) if matches else None
-        if info is None:  # raised after the change: the dropped ceremony stays dropped
-            raise ComponentMismatch(what="key")
-        return info
+            try:
+                return _add(contents, usage, components.combine([*taken, component]), None)
+            except ComponentMismatch as error:
+                mismatch = error
+        raise mismatch  # after the change: the dropped ceremony stays dropped
 
-    def import_components(self, usage: KeyUsage, components: Sequence[Component]) -> KeyInfo:
+    def import_components(self, usage: KeyUsage, given: Sequence[Component]) -> KeyInfo:
         """Take all components of one ceremony at once.
 
         Raises:
             ComponentsIncomplete: fewer were given than announced. Other errors as ``import_component``.
         """
         info: KeyInfo | None = None
-        for component in components:
+        for component in given:
             info = self.import_component(usage, component)
         if info is None:
             raise ComponentsIncomplete(detail="parts missing")
         return info
 
     def abandon_ceremony(self, ceremony: str) -> None:
-        """Drop the components taken so far for ``ceremony``.
-
-        Raises:
-            ComponentsIncomplete: there are none.
-        """
+        """Drop the components taken so far for ``ceremony``."""
         with self._change() as contents:
-            kept = [item for item in contents.staged if item.component.ceremony != ceremony]
-            if len(kept) == len(contents.staged):
-                raise ComponentsIncomplete(detail="no such ceremony")
-            contents.staged[:] = kept
+            contents.staged[:] = [item for item in contents.staged if item.component.ceremony != ceremony]
+
+    def transport_public_key(self) -> bytes:
+        """Return the transport public key; the pair is made when it is asked for first."""
+        if not self._contents.transport:
+            with self._change() as contents:
+                contents.transport = contents.transport or sm2.generate_keypair()[0]
+        return sm2.public_key(self._contents.transport)
+
+    def import_wrapped(self, usage: KeyUsage, wrapped: bytes, kcv: str, *, version: int | None = None) -> KeyInfo:
+        """Take an SM4 key wrapped under the transport key; see the protocol."""
+        with self._change() as contents:
+            if contents.cut_off:
+                raise ImportRefusedAfterCutOff
+            components.check_importable(usage)
+            try:
+                value = sm2.decrypt(contents.transport, wrapped)
+            except ValueError:
+                raise ComponentMismatch(what="wrapped key") from None
+            if len(value) != sm4.KEY_SIZE or sm4.key_check_value(value) != kcv.upper():
+                raise ComponentMismatch(what="key")
+            return _add(contents, usage, value, version)
+
+    def activate(self, usage: KeyUsage, version: int) -> KeyInfo:
+        """Make a ready version the active one; see the protocol."""
+        with self._change() as contents:
+            return versions.activate(contents.keys, usage, version).info
 
     def switch_off(self, usage: KeyUsage, version: int) -> KeyInfo:
-        """Disable an enabled version: its codes stop verifying, data sealed under it still opens.
-
-        Raises:
-            KeyNotFound: no such version.
-            ActiveKeyInUse: it is the active one; rotate first.
-        """
-        return self._set_state(usage, version, KeyState.DISABLED)
+        """Disable a version that is not active; see the protocol."""
+        with self._change() as contents:
+            return versions.switch(contents.keys, usage, version, KeyState.DISABLED).info
 
     def switch_on(self, usage: KeyUsage, version: int) -> KeyInfo:
         """Enable a disabled version again; the same errors."""
-        return self._set_state(usage, version, KeyState.ENABLED)
+        with self._change() as contents:
+            return versions.switch(contents.keys, usage, version, KeyState.ENABLED).info
 
     def destroy(self, usage: KeyUsage, version: int) -> KeyInfo:
-        """Overwrite a version that is not active. Whatever was sealed or derived under it is lost.
+        """Overwrite a version that is not active; see the protocol."""
+        with self._change() as contents:
+            key = versions.destroy(contents.keys, usage, version)
+            key.value = b""
+            return key.info
 
-        Raises:
-            KeyNotFound: no such version.
-            ActiveKeyInUse: it is the active one; rotate first.
-        """
-        return self._set_state(usage, version, KeyState.DESTROYED)
+    def backup(self, given: Sequence[Component]) -> bytes:
+        """Return everything but the transport key, sealed under what the components make; see the protocol."""
+        key = components.combine(given)
+        with self._lock:
+            self._contents = self._keystore.reread(self._contents)
+            return backups.seal(key, self._contents)
+
+    def restore(self, backup: bytes, given: Sequence[Component]) -> None:
+        """Take what this device does not hold and undo nothing that it knows; see the protocol."""
+        other = backups.unseal(components.combine(given), backup)
+        with self._change() as contents:
+            if contents.cut_off:
+                raise ImportRefusedAfterCutOff
+            contents.keys = versions.merge(contents.keys, other.keys)
+            for key in contents.keys:
+                if key.state is KeyState.DESTROYED:
+                    key.value = b""
+            contents.cut_off = other.cut_off
+            contents.demonstration = contents.demonstration or other.demonstration
 
     def cut_off(self) -> None:
         """Refuse every import from now on, in every process, for good; half-done ceremonies are dropped."""
@@ -208,24 +257,11 @@ class SoftDevice:
             contents.cut_off = True
             contents.staged.clear()
 
-    def _set_state(self, usage: KeyUsage, version: int, state: KeyState) -> KeyInfo:
-        with self._change() as contents:
-            key = _find(contents, usage, version)
-            if key.state is KeyState.ACTIVE:
-                raise ActiveKeyInUse(usage=usage.value, version=version)
-            key.state = state
-            if state is KeyState.DESTROYED:
-                key.value = b""
-            return key.info
-
-    def _active(self, usage: KeyUsage) -> KeyInfo:
-        for info in self.key_versions(usage):
-            if info.state is KeyState.ACTIVE:
-                return info
-        raise KeyNotFound(usage=usage.value, version=1)
-
-    def _key(self, usage: KeyUsage, version: int) -> Key:
-        return _find(self._contents, usage, version)
+    def _sm4_key(self, usage: KeyUsage, version: int) -> bytes:
+        if usage not in BLOCK_USAGES:
+            message = f"a {usage.value} key encrypts no blocks"
+            raise ValueError(message)
+        return versions.find(self._contents.keys, usage, version).value
 
     @contextmanager
     def _change(self) -> Iterator[Contents]:
@@ -245,50 +281,20 @@ def _copy(contents: Contents) -> Contents:
     return msgspec.msgpack.decode(msgspec.msgpack.encode(contents), type=Contents)
 
 
-def _find(contents: Contents, usage: KeyUsage, version: int) -> Key:
-    for key in contents.keys:
-        if key.version == version and key.usage == usage and key.state is not KeyState.DESTROYED:
-            return key
-    raise KeyNotFound(usage=usage.value, version=version)
+def _random(usage: KeyUsage) -> bytes:
+    return secrets.token_bytes(sm4.KEY_SIZE) if usage in BLOCK_USAGES else sm2.generate_keypair()[0]
 
 
-def _new_key(usage: KeyUsage, version: int, value: bytes) -> Key:
-    return Key(usage=usage, version=version, state=KeyState.ACTIVE, kcv=sm4.key_check_value(value), value=value)
-
-
-def _activate(contents: Contents, usage: KeyUsage, value: bytes) -> KeyInfo:
-    siblings = [key for key in contents.keys if key.usage == usage]
-    version = max((key.version for key in siblings), default=0) + 1
-    if version > _LAST_VERSION:
-        raise ComponentsIncomplete(detail="255 versions used up")
-    for key in siblings:
-        if key.state is KeyState.ACTIVE:
-            key.state = KeyState.ENABLED
-    key = _new_key(usage, version, value)
+def _add(contents: Contents, usage: KeyUsage, value: bytes, wanted: int | None) -> KeyInfo:
+    key = Key(
+        usage=usage,
+        version=versions.next_version(contents.keys, usage, wanted),
+        state=versions.state_of_new(contents.keys, usage),
+        kcv=sm4.key_check_value(value) if usage in BLOCK_USAGES else sm2.key_check_value(sm2.public_key(value)),
+        value=value,
+    )
     contents.keys.append(key)
     return key.info
-
-
-def _check_component(component: Component) -> None:
-    if component.parts not in _PARTS or not 1 <= component.part <= component.parts:
-        raise ComponentsIncomplete(detail="a ceremony has 2 to 5 parts")
-    if len(component.value) != sm4.KEY_SIZE:
-        raise ComponentMismatch(what="length")
-    if sm4.key_check_value(component.value) != component.kcv.upper():
-        raise ComponentMismatch(what=f"part {component.part}")
-
-
-def _check_fits(usage: KeyUsage, component: Component, staged: Sequence[Staged]) -> None:
-    announced = (usage, component.parts, component.key_kcv)
-    if any((item.usage, item.component.parts, item.component.key_kcv) != announced for item in staged):
-        raise ComponentsIncomplete(detail="usage, number of parts or key check value differ from the first component")
-    if any(item.component.part == component.part for item in staged):
-        raise ComponentsIncomplete(detail=f"part {component.part} was taken before")
-
-
-def _xor(values: Sequence[bytes]) -> bytes:
-    combined = reduce(lambda a, b: a ^ b, (int.from_bytes(value, "big") for value in values))
-    return combined.to_bytes(sm4.KEY_SIZE, "big")
 
 
 @contextmanager

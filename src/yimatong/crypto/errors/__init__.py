@@ -13,7 +13,10 @@
     ├── ComponentMismatch            CRY-2004
     ├── ComponentsIncomplete         CRY-2005
     ├── ActiveKeyInUse               CRY-2006
-    └── KeystoreExists               CRY-2007
+    ├── KeystoreExists               CRY-2007
+    ├── VersionNotNext               CRY-2008
+    ├── ActivationRefused            CRY-2009
+    └── BackupRefused                CRY-2010
     Unavailable
     ├── DeviceUnavailable            CRY-5001
     ├── SealBroken                   CRY-5002
@@ -123,6 +126,33 @@ class KeystoreExists(Refusal):
     status = 409
     zh = "密钥库文件已存在，不会被覆盖"
     en = "the keystore file exists and is never overwritten"
+
+
+class VersionNotNext(Refusal):
+    """A key was to be made under a number that is not the next one, or the 255 versions are used up."""
+
+    code = "CRY-2008"
+    status = 409
+    zh = "{usage} 密钥的下一版本号是 {version}，与要求不符或已超过255"
+    en = "the next version of the {usage} key is {version}: not what was asked for, or beyond 255"
+
+
+class ActivationRefused(Refusal):
+    """Versions go forward only: from ready to active, never back to an older one; nothing else fits this version."""
+
+    code = "CRY-2009"
+    status = 409
+    zh = "{usage} 第 {version} 版密钥不处于可执行此操作的状态（版本只能向前启用）"
+    en = "{usage} key version {version} is not in a state for this; versions are activated forward only"
+
+
+class BackupRefused(Refusal):
+    """A backup was altered, is sealed under another key, or contradicts what the device holds; nothing was taken."""
+
+    code = "CRY-2010"
+    status = 409
+    zh = "密钥备份无法恢复：{detail}"
+    en = "the backup of the keys cannot be restored: {detail}"
 
 
 class DeviceUnavailable(Unavailable):

@@ -41,6 +41,8 @@ _FUNCTIONS: Final[dict[str, tuple[object, tuple[object, ...]]]] = {
     "EVP_PKEY_CTX_new": (c_void_p, (c_void_p, c_void_p)),
     "EVP_PKEY_CTX_free": (None, (c_void_p,)),
     "EVP_PKEY_CTX_set1_id": (c_int, (c_void_p, c_char_p, c_int)),
+    "EVP_PKEY_sign_init": (c_int, (c_void_p,)),
+    "EVP_PKEY_sign": (c_int, (c_void_p, c_char_p, POINTER(c_size_t), c_char_p, c_size_t)),
     "EVP_MD_CTX_new": (c_void_p, ()),
     "EVP_MD_CTX_free": (None, (c_void_p,)),
     "EVP_MD_CTX_set_pkey_ctx": (None, (c_void_p, c_void_p)),
@@ -181,6 +183,27 @@ class LibcryptoEngine:
                 and library.EVP_DigestSignInit(op.context, None, library.EVP_sm3(), None, key.handle) == 1
                 and library.EVP_DigestSign(op.context, out, byref(size), message, len(message)) == 1
             )
+        if not done:
+            library.ERR_clear_error()
+            problem = "libcrypto refused to sign"
+            raise ValueError(problem)
+        return _raw_from_der(out.raw[: size.value])
+
+    def sign_digest(self, private: bytes, digest: bytes) -> bytes:
+        """Return r || s over the digest itself."""
+        library, key = self._library, self._private(private)
+        size = c_size_t(_MAX_SIGNATURE)
+        out = ctypes.create_string_buffer(_MAX_SIGNATURE)
+        context = library.EVP_PKEY_CTX_new(key.handle, None)
+        if not context:
+            raise MemoryError
+        try:
+            done = (
+                library.EVP_PKEY_sign_init(context) == 1
+                and library.EVP_PKEY_sign(context, out, byref(size), digest, len(digest)) == 1
+            )
+        finally:
+            library.EVP_PKEY_CTX_free(context)
         if not done:
             library.ERR_clear_error()
             problem = "libcrypto refused to sign"
