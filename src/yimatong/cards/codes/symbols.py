@@ -1,4 +1,4 @@
-"""Codes as pictures: QR (GB/T 18284, ISO/IEC 18004) as SVG and PNG, drawn by Zint. Pure.
+"""Codes as pictures for the pages and the answers: QR by the port of the symbologies (docs/symbologies.md). Pure.
 
 Error correction level M on a screen, Q on paper; the quiet zone of four modules is part of the picture.
 """
@@ -7,35 +7,24 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-import zint
+from yimatong.cards.symbologies.drawn import QR
+from yimatong.cards.symbologies.modules import Modules
+from yimatong.cards.symbologies.port import Medium
 
 Level = Literal["M", "Q"]
-_LEVELS: Final[dict[Level, int]] = {"M": 2, "Q": 3}
-_PNG_SCALE: Final = 4.0
-"""Zint draws two pixels a module at scale 1: eight pixels a module."""
+_MEDIA: Final[dict[Level, Medium]] = {"M": "screen", "Q": "paper"}
+
+
+def qr_modules(text: str, *, level: Level = "M") -> Modules:
+    """Return the module grid of a QR code that carries ``text``."""
+    return QR.draw(text, _MEDIA[level])
 
 
 def qr_svg(text: str, *, level: Level = "M") -> str:
     """Return an SVG document of a QR code that carries ``text``."""
-    return _draw(text, level=level, file="code.svg", scale=2.0).decode()
+    return qr_modules(text, level=level).svg()
 
 
 def qr_png(text: str, *, level: Level = "M") -> bytes:
-    """Return a PNG image of a QR code that carries ``text``."""
-    return _draw(text, level=level, file="code.png", scale=_PNG_SCALE)
-
-
-def _draw(text: str, *, level: Level, file: str, scale: float) -> bytes:
-    symbol = zint.Symbol()
-    symbol.symbology = zint.Symbology.QRCODE
-    symbol.option_1 = _LEVELS[level]
-    symbol.scale = scale
-    symbol.output_options = zint.OutputOptions.BARCODE_QUIET_ZONES | zint.OutputOptions.BARCODE_MEMORY_FILE
-    symbol.outfile = file
-    symbol.encode(text)
-    symbol.print()
-    picture = symbol.memfile
-    if picture is None:
-        message = "the symbol library drew nothing"
-        raise RuntimeError(message)
-    return bytes(picture)
+    """Return a PNG image of a QR code that carries ``text``, eight pixels a module."""
+    return qr_modules(text, level=level).png()
