@@ -242,3 +242,20 @@ def test_passwords_do_not_stand_in_the_process_list(data_folder):
         listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
         password = platform.database._passwords()["application"]
         assert password not in listed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux spreads connections over listeners of one port")
+def test_two_processes_share_a_port_and_one_outlives_the_other(data_folder):
+    platform = LocalPlatform(data_folder)
+    try:
+        platform.start(["core", "core@2"], seed=False)
+        first, second = platform.supervisor.pid("core"), platform.supervisor.pid("core@2")
+        core = ports.ports(platform.port_base)["core"]
+        assert first != second
+        platform.kill("core")
+        assert all(ready(core) for _ in range(20))
+        platform.restart("core")
+        assert ready(core)
+        assert platform.supervisor.pid("core") != first
+    finally:
+        platform.stop()

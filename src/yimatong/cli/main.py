@@ -57,11 +57,18 @@ def up(
 
 
 @app.command()
-def serve(process: str, port: Annotated[int | None, typer.Option(help="端口 / port")] = None) -> None:
+def serve(
+    process: str,
+    *,
+    port: Annotated[int | None, typer.Option(help="端口 / port")] = None,
+    share_port: Annotated[
+        bool, typer.Option("--share-port", help="与同类进程共用端口 / several of its kind on one port")
+    ] = False,
+) -> None:
     """运行一个进程，配置由 YMT_SETTINGS 指定 / Run one process with the settings named by YMT_SETTINGS."""
     from yimatong.cli.serve import serve as run_process  # noqa: PLC0415
 
-    run_process(process, port=port)
+    run_process(process, port=port, share_port=share_port)
 
 
 @app.command()

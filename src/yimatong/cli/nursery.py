@@ -65,11 +65,14 @@ class Nursery:
             self._channel = ours.makefile("rwb")
         return self._process.pid
 
-    def spawn(self, name: str, *, port: int, environment: Mapping[str, str], log: Path) -> Forked:
+    def spawn(
+        self, name: str, *, port: int, environment: Mapping[str, str], log: Path, share_port: bool = False
+    ) -> Forked:
         """Fork a process of the platform; waits until the imports are done."""
+        question = {"serve": name, "port": port, "share": share_port, "environment": dict(environment), "log": str(log)}
         with self._lock:
             self.open()
-            pid = self._ask({"serve": name, "port": port, "environment": dict(environment), "log": str(log)})
+            pid = self._ask(question)
         return Forked(self, int(pid or 0))
 
     def status(self, pid: int) -> int | None:
@@ -170,7 +173,7 @@ def _fork(question: Mapping[str, Any], channel: socket.socket) -> int:
         os.environ.update(question["environment"])
         os.environ[children.PARENT] = str(os.getppid())
         _become(question["serve"], Path(question["log"]))
-        status = _serve(question["serve"], question["port"])
+        status = _serve(question["serve"], question["port"], share_port=question["share"])
     except BaseException:  # noqa: BLE001 -- a forked child never returns into the nursery's loop
         traceback.print_exc()
     finally:
@@ -188,13 +191,13 @@ def _become(name: str, log: Path) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_NAME, f"ymt-{name}".encode()[:15], 0, 0, 0)
 
 
-def _serve(name: str, port: int) -> int:
+def _serve(name: str, port: int, *, share_port: bool) -> int:
     from yimatong.cli.errors import say_error  # noqa: PLC0415 -- imported before the fork
     from yimatong.cli.serve import serve  # noqa: PLC0415
     from yimatong.kit.errors import PlatformError  # noqa: PLC0415
 
     try:
-        serve(name, port=port)
+        serve(name, port=port, share_port=share_port)
     except (PlatformError, OSError) as error:
         say_error(error)
         return 1

@@ -27,7 +27,7 @@ from yimatong.cli import configuration, nursery, places, ports
 from yimatong.cli.databases import check_server
 from yimatong.cli.errors import AlreadyRunning, FolderUnusable, PartMissing, UnknownName
 from yimatong.cli.postgres import LocalPostgres
-from yimatong.cli.processes import DEMONSTRATION, PROCESSES, available
+from yimatong.cli.processes import DEMONSTRATION, PROCESSES, available, kind_of
 from yimatong.cli.supervisor import Supervisor, serving
 from yimatong.kit import settings as kit_settings
 from yimatong.kit.settings import Addresses, Settings
@@ -93,12 +93,14 @@ class LocalPlatform:
     def start(self, processes: Sequence[str] | None = None, *, seed: bool = True) -> None:
         """Bring everything up: database, schema, keys, demonstration data (first time), processes.
 
+        ``core@2`` among the processes is a second core on the same port.
+
         Raises:
             AlreadyRunning, PortTaken, FolderUnusable, DatabaseUrlInvalid, PostgresFailed, ProcessFailed: as named.
         """
         wanted = list(processes) if processes is not None else available()
         for name in wanted:
-            if name not in PROCESSES:
+            if kind_of(name) not in PROCESSES:
                 raise UnknownName(name=name, kind_zh="进程", kind_en="process", known=", ".join(PROCESSES))
         try:
             self.start_base(wanted)
@@ -123,7 +125,7 @@ class LocalPlatform:
         ports.require_free(ports.ports(self.port_base).values())
         self._forked = nursery.SUPPORTED and len(processes) > 1
         if self._forked:
-            self.supervisor.warm_up(processes)
+            self.supervisor.warm_up(sorted(map(kind_of, processes)))
         url = self._start_database()
         self._moved = configuration.write(self.data, database_url=url, port_base=self.port_base)
         if not places.is_current(url):
@@ -135,13 +137,15 @@ class LocalPlatform:
         """Start processes of the platform and wait until all are ready."""
         self._report(f"启动 {len(names)} 个进程 / starting {len(names)} processes")
         known = ports.ports(self.port_base)
+        several = {kind_of(name) for name in names if name != kind_of(name)}
         self.supervisor.start(
             [
                 serving(
                     name,
-                    port=known[name],
-                    settings=configuration.settings_path(self.data, name),
+                    port=known[kind_of(name)],
+                    settings=configuration.settings_path(self.data, kind_of(name)),
                     forked=self._forked,
+                    shared=kind_of(name) in several,
                 )
                 for name in names
             ]

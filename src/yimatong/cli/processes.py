@@ -14,6 +14,11 @@ DEMONSTRATION = "yimatong.apps.demonstration"
 """``load(settings)`` loads the demonstration data; ``LOGINS`` and ``FIRST_STEPS`` introduce it."""
 
 
+def kind_of(name: str) -> str:
+    """Return which process a name stands for: ``core@2`` is the second process of ``core`` on the same port."""
+    return name.partition("@")[0]
+
+
 def module_of(process: str) -> str:
     """Return the module that assembles a process."""
     return f"yimatong.apps.{process.replace('-', '_')}"

@@ -44,8 +44,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(process: str, *, port: int | None) -> None:
-    """Run a process until SIGTERM or SIGINT.
+def serve(process: str, *, port: int | None, share_port: bool = False) -> None:
+    """Run a process until SIGTERM or SIGINT; ``share_port`` lets several of its kind listen on the same port (Linux).
 
     Raises:
         UnknownName, PartMissing: no such process.
@@ -62,7 +62,10 @@ def serve(process: str, *, port: int | None) -> None:
     module = importlib.import_module(module_of(process))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         KitLog.STARTED.emit()
-        runner.run(_work(module, settings, port) if process == "worker" else _serve(process, module, settings, port))
+        if process == "worker":
+            runner.run(_work(module, settings, port))
+        else:
+            runner.run(_serve(process, module, settings, port, share_port=share_port))
         KitLog.STOPPED.emit()
 
 
@@ -74,9 +77,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-async def _serve(process: str, module: Any, settings: Settings, port: int | None) -> None:
+async def _serve(process: str, module: Any, settings: Settings, port: int | None, *, share_port: bool) -> None:
     host, usual = _listening(settings, process)
-    pairs = [_prepared(await _built(module.build, settings), host, port or usual)]
+    pairs = [_prepared(await _built(module.build, settings), host, port or usual, share_port=share_port)]
     if hasattr(module, "build_control"):
         pairs.append(
             _prepared(await _built(module.build_control, settings), *_listening(settings, f"{process}-control"))
@@ -108,10 +111,10 @@ def _listening(settings: Settings, process: str) -> tuple[str, int]:
     return address.hostname or ports.HOST, address.port or 80
 
 
-def _prepared(application: Any, host: str, port: int) -> tuple[_Server, socket.socket]:
+def _prepared(application: Any, host: str, port: int, *, share_port: bool = False) -> tuple[_Server, socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048, reuse_port=share_port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ports.taken(port) from error

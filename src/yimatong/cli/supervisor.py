@@ -13,7 +13,7 @@ from typing import NamedTuple
 from yimatong.cli import children, nursery
 from yimatong.cli.errors import ProcessFailed, UnknownName
 from yimatong.cli.ports import HOST
-from yimatong.cli.processes import HEALTH
+from yimatong.cli.processes import HEALTH, kind_of
 
 READY_S = 90.0
 READY_PAGE = "/health/ready"
@@ -30,13 +30,20 @@ class Process(NamedTuple):
     environment: Mapping[str, str] = {}
     page: str = READY_PAGE
     forked: bool = False
+    shared: bool = False
 
 
-def serving(name: str, *, port: int, settings: Path, forked: bool) -> Process:
-    """Return the specification of a process of the platform; when it is forked, the command is not used."""
-    command = [sys.executable, "-m", "yimatong.cli.main", "serve", name, "--port", str(port)]
+def serving(name: str, *, port: int, settings: Path, forked: bool, shared: bool = False) -> Process:
+    """Return the specification of a process of the platform; when it is forked, the command is not used.
+
+    ``shared``: several processes of this kind listen on the port, and the kernel spreads connections over them.
+    """
+    kind = kind_of(name)
+    command = [sys.executable, "-m", "yimatong.cli.main", "serve", kind, "--port", str(port)]
+    if shared:
+        command.append("--share-port")
     environment = {"YMT_SETTINGS": str(settings), "PYTHONUNBUFFERED": "1"}
-    return Process(name, command, port, environment, HEALTH.get(name, READY_PAGE), forked=forked)
+    return Process(name, command, port, environment, HEALTH.get(kind, READY_PAGE), forked=forked, shared=shared)
 
 
 class _Running:
@@ -168,7 +175,13 @@ class Supervisor:
         log = self.log(process.name)
         if process.forked:
             self.warm_up()
-            child = self._nursery.spawn(process.name, port=process.port, environment=process.environment, log=log)
+            child = self._nursery.spawn(
+                kind_of(process.name),
+                port=process.port,
+                environment=process.environment,
+                log=log,
+                share_port=process.shared,
+            )
         else:
             with log.open("ab") as output:
                 child = children.spawn(process.command, log=output, environment=process.environment)

@@ -18,7 +18,7 @@ from yimatong.cli.children import Register
 from yimatong.cli.configuration import settings_path
 from yimatong.cli.places import data_folder
 from yimatong.cli.platform import LocalPlatform
-from yimatong.cli.processes import HEALTH, PROCESSES
+from yimatong.cli.processes import HEALTH, PROCESSES, kind_of
 from yimatong.cli.supervisor import READY_PAGE, ready
 from yimatong.kit import settings as kit_settings
 from yimatong.kit.settings import Addresses
@@ -116,10 +116,11 @@ def show_status(data: Path | None) -> bool:
     for heading in ("进程 process", "pid", "状态 state"):
         table.add_column(heading)
     states = {"postgres": True} if "postgres" in living else {}
-    for name in PROCESSES:
+    replicas = [name for name in living if "@" in name]
+    for name in (*PROCESSES, *replicas):
         if name in living:
-            states[name] = ready(known[name], HEALTH.get(name, READY_PAGE))
-    for name in ("postgres", *PROCESSES):
+            states[name] = ready(known[kind_of(name)], HEALTH.get(kind_of(name), READY_PAGE))
+    for name in ("postgres", *PROCESSES, *replicas):
         word = {True: "就绪 ready", False: "未就绪 not ready", None: "未运行 not running"}[states.get(name)]
         table.add_row(name, str(living.get(name, "")), word)
     Console(highlight=False).print(table)
