@@ -170,7 +170,7 @@ class Stage:
                 parts.vault,
                 wanted,
                 caller=APP,
-                check=None,
+                real_name=None,
                 now=self.now,  # type: ignore[arg-type]
             )
             done = await registration.register(tx, parts.vault, prepared, caller=APP, now=self.now)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from yimatong.access.caller import Caller
@@ -15,7 +16,8 @@ from yimatong.access.errors import CallerNotApproved, CallerUnknown, NonceRepeat
 from yimatong.access.models import caller, institution, request_nonce
 from yimatong.crypto.gm.sm3 import HmacSm3
 from yimatong.crypto.vault import Vault
-from yimatong.kit.db import Connection, Database
+from yimatong.kit.arrays import plain, texts
+from yimatong.kit.db import Answers, Connection, Database, RawConnection
 from yimatong.kit.masking import Secret
 
 _CACHE_S = 5.0
@@ -157,16 +159,39 @@ class KnownCaller(msgspec.Struct, frozen=True, kw_only=True):
             raise CallerNotApproved(state=self.state)
 
 
-_LOOK_UP = text(
-    """
-    WITH fresh AS (
+_TAKE = """
+    WITH i AS MATERIALIZED (SELECT * FROM unnest(%s::int[], %s::text[], %s::text[]) AS i (ord, caller, nonce)),
+    fresh AS (
         INSERT INTO access_request_nonce (caller_id, nonce, at)
-        SELECT :caller_id, :nonce, :now WHERE EXISTS (SELECT 1 FROM access_caller WHERE caller_id = :caller_id)
-        ON CONFLICT DO NOTHING RETURNING 1)
-    SELECT c.state, c.switched_off, (SELECT count(*) FROM fresh) AS fresh FROM access_caller c
-    WHERE c.caller_id = :caller_id
+        SELECT DISTINCT caller, nonce, %s::timestamptz FROM i
+        WHERE EXISTS (SELECT 1 FROM access_caller WHERE caller_id = i.caller) ORDER BY caller, nonce
+        ON CONFLICT DO NOTHING RETURNING caller_id, nonce)
+    SELECT i.ord, c.state, f.nonce IS NOT NULL FROM i
+    LEFT JOIN LATERAL (SELECT state FROM access_caller WHERE caller_id = i.caller LIMIT 1) c ON true
+    LEFT JOIN fresh f ON f.caller_id = i.caller AND f.nonce = i.nonce
+"""
+
+
+async def _take_nonces(
+    connection: RawConnection, asked: Sequence[tuple[str, str, datetime]]
+) -> Answers[tuple[str | None, bool]]:
+    """Use up (caller, nonce) of many requests with one commit; answer each with the caller's state and its freshness.
+
+    Of two at once with the same nonce only the first is fresh.
     """
-)
+    ids, nonces, moments = zip(*asked, strict=True)
+    cursor = await connection.execute(_TAKE, (plain(range(len(asked))), texts(ids), texts(nonces), moments[0]))
+
+    async def answers() -> Sequence[tuple[str | None, bool]]:
+        rows: Sequence[Any] = await cursor.fetchall()
+        found = {row[0]: (row[1], row[2]) for row in rows}
+        first = {pair: index for index, pair in reversed(list(enumerate(zip(ids, nonces, strict=True))))}
+        return [
+            (found[index][0], found[index][1] and first[ids[index], nonces[index]] == index)
+            for index in range(len(asked))
+        ]
+
+    return answers
 
 
 class Directory:
@@ -177,6 +202,7 @@ class Directory:
         self._db = db
         self._vault = vault
         self._known: dict[str, tuple[float, KnownCaller]] = {}
+        self._nonces = db.batch(_take_nonces)
 
     async def get(self, caller_id: str) -> KnownCaller:
         """Return a caller by id.
@@ -214,12 +240,11 @@ class Directory:
             NonceRepeated: the nonce was used.
             CallerNotApproved: the caller was suspended or revoked since it was cached.
         """
-        async with self._db.transaction() as connection:
-            row = (await connection.execute(_LOOK_UP, {"caller_id": caller_id, "nonce": nonce, "now": now})).one()
-        if row.state != "approved":
+        state, fresh = await self._nonces.submit((caller_id, nonce, now))
+        if state != "approved":
             self._known.pop(caller_id, None)
-            raise CallerNotApproved(state=row.state)
-        if not row.fresh:
+            raise CallerNotApproved(state=state or "revoked")
+        if not fresh:
             raise NonceRepeated
 
 

@@ -45,10 +45,11 @@ from yimatong.access.errors import (
     NotSigned,
     TimestampOutOfWindow,
 )
+from yimatong.access.shared import Payload, SharedWrite
 from yimatong.crypto.gm.sm3 import HmacSm3
 from yimatong.crypto.vault import Vault
 from yimatong.kit import audit, clock
-from yimatong.kit.db import Connection, Database
+from yimatong.kit.db import Batch, Connection, Database
 from yimatong.kit.errors import BodyTooLarge, DatabaseUnavailable, InvalidInput, PlatformError
 from yimatong.kit.ids import new_id
 from yimatong.kit.web import PROBLEM_JSON, Problem, translate
@@ -105,6 +106,28 @@ class Call:
                 first = status, msgspec.json.encode(await verb(connection))
                 await slot.keep(connection, *first)
         return _json(first)
+
+    async def write_shared(
+        self, batch: Batch[SharedWrite[Payload], tuple[int, bytes]], payload: Payload
+    ) -> Response[bytes]:
+        """Do the same in a transaction that concurrent requests share; ``payload`` is what the batch's verb takes.
+
+        Raises:
+            IdempotencyKeyMissing, IdempotencyKeyReused: see ``write``.
+        """
+        idempotency.require(self._key)
+        write = SharedWrite(
+            caller=self.caller,
+            key=self._key,
+            digest=idempotency.digest(self._scope["method"], self._target, self._scope["state"]["body"]),
+            request_id=self.request_id,
+            action=self._action,
+            path=self._path,
+            personal=self._personal,
+            now=self.now,
+            payload=payload,
+        )
+        return _json(await batch.submit(write))
 
     async def answered_before(self) -> Response[bytes] | None:
         """Return the first answer to this very write, if it was given one.

@@ -20,12 +20,15 @@ from yimatong import __version__
 from yimatong.access.asgi import ASGIApp, ASGIScope, Receive, Send
 from yimatong.access.callers import Directory
 from yimatong.access.edge import Call, SignedEdge, require_exact_body, require_permission
+from yimatong.access.shared import sharing
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards import routes as cards
 from yimatong.cards.accounts.real_name import OnlineRealNameCheck
+from yimatong.cards.accounts.registration import Registrar
 from yimatong.cards.codes.endpoints import VERIFY_PATH, verify
 from yimatong.cards.codes.item import Item
 from yimatong.cards.codes.schemas import CodeToVerify, VerifiedCode
+from yimatong.cards.records import endpoints as records
 from yimatong.cards.codes.verification import Verifier
 from yimatong.care import routes as care
 from yimatong.kit import web
@@ -55,7 +58,7 @@ def build(settings: Settings) -> ASGIApp:
         openapi=openapi(),
         ready_checks=[parts.ready],
         guards=[require_permission, require_exact_body],
-        dependencies=_dependencies(parts, verifications),
+        dependencies={**_dependencies(parts, verifications), **_registration(parts)},
         on_shutdown=[parts.close],
     )
     return SignedEdge(
@@ -81,10 +84,22 @@ def _dependencies(parts: Parts, verifications: Batch[Item, VerifiedCode]) -> dic
         "db": parts.db,
         "vault": parts.vault,
         "desk": parts.desk,
+        "archive": parts.archive,
     }
     return {
         "call": Provide(provide_call, sync_to_thread=False),
+        "filters": Provide(records.provide_filters, sync_to_thread=False),
         **{name: _always(value) for name, value in fixed.items()},
+    }
+
+
+def _registration(parts: Parts) -> dict[str, Provide]:
+    """Return the shared paths of registration: one reads and asks the device, one stores."""
+    registrar = Registrar(parts.vault)
+    write = sharing(registrar.register, lambda: parts.vault.sealer("answers"))
+    return {
+        "preparations": _always(parts.db.batch(registrar.look_up)),
+        "registrations": _always(parts.db.batch(write)),
     }
 
 

@@ -224,7 +224,7 @@ async def _register(parts: Parts, resident: tuple[str, str, str, str], *, now: d
     caller = Caller(caller_id=HIS, kind="institution", name=HIS, institution_id=HOSPITALS[0].institution_id)
     wanted = Registration(resident=resident_of(*resident), real_name="certificate_read")
     check = OnlineRealNameCheck(parts.outbound, parts.settings.real_name_base_url)
-    prepared = await registration.prepare(parts.db, parts.vault, wanted, caller=caller, check=check, now=now)
+    prepared = await registration.prepare(parts.db, parts.vault, wanted, caller=caller, real_name=check, now=now)
     async with parts.db.transaction() as connection:
         await registration.register(connection, parts.vault, prepared, caller=caller, now=now)
 

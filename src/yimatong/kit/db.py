@@ -25,6 +25,12 @@ Connection = AsyncConnection
 RawConnection = psycopg.AsyncConnection[tuple[object, ...]]
 """What a coalesced batch receives: psycopg itself, inside its transaction."""
 
+
+async def raw(connection: Connection) -> RawConnection:
+    """Return psycopg itself inside the same open transaction: what verbs for many rows run on."""
+    return cast("RawConnection", (await connection.get_raw_connection()).driver_connection)
+
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -9,8 +9,10 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter
 
 from yimatong.access.edge import Call, documented
-from yimatong.cards.accounts import queries, registration, service
-from yimatong.cards.accounts.real_name import RealNameCheck
+from yimatong.access.shared import SharedWrite
+from yimatong.cards.accounts import history, queries, registration, service
+from yimatong.cards.accounts.real_name import ONLINE, RealNameCheck
+from yimatong.cards.accounts.registration import Applicant, Application, Entry, Prepared
 from yimatong.cards.accounts.schemas import AccountState, AccountView, PageLink, Registration, StateChange
 from yimatong.cards.errors import (
     AccountCancelled,
@@ -29,6 +31,7 @@ from yimatong.empi.errors import (
     PersonDisagrees,
     SexDisagrees,
 )
+from yimatong.kit.db import Batch
 from yimatong.kit.errors import PartyOutcomeUnknown, PartyUnreachable
 
 VuidInPath = Annotated[str, PathParameter(pattern="^[0-9A-F]{64}(?!\\n)$")]
@@ -56,16 +59,23 @@ VuidInPath = Annotated[str, PathParameter(pattern="^[0-9A-F]{64}(?!\\n)$")]
     ),
 )
 async def register_account(
-    data: JSONBody[Registration], call: NamedDependency[Call], real_name: NamedDependency[RealNameCheck]
+    data: JSONBody[Registration],
+    call: NamedDependency[Call],
+    real_name: NamedDependency[RealNameCheck],
+    preparations: NamedDependency[Batch[Applicant, Prepared]],
+    registrations: NamedDependency[Batch[SharedWrite[Application], tuple[int, bytes]]],
 ) -> Response[bytes]:
     """Register a resident; the same resident again gets the same account."""
-    before = await call.answered_before()
-    if before is not None:
-        return before
-    prepared = await registration.prepare(call.db, call.vault, data, caller=call.caller, check=real_name, now=call.now)
-    return await call.write(
-        lambda tx: registration.register(tx, call.vault, prepared, caller=call.caller, now=call.now)
-    )
+    if data.real_name in ONLINE:  # a repeat does not need the outside register any more
+        before = await call.answered_before()
+        if before is not None:
+            return before
+    applicant = await registration.check(data, caller=call.caller, real_name=real_name, now=call.now)
+    prepared = await preparations.submit(applicant)
+    origin = history.of_caller(call.caller, call.request_id)
+    entry = Entry(prepared=prepared, origin=origin, holder=origin.holder)
+    mpi_ref = await call.vault.mpi_ref(origin.holder, prepared.mpi.hex)
+    return await call.write_shared(registrations, Application(entry=entry, mpi_ref=mpi_ref))
 
 
 @get(

@@ -62,7 +62,8 @@ def checked_facts(given: Demographics, *, today: date) -> Demographics:
         codes.require("nation", given.nation)
     if given.marital:
         codes.require("marital", given.marital)
-    return msgspec.structs.replace(given, name=names.normalise(given.name), phone=phones.normalise(given.phone))
+    phone = phones.normalise(given.phone) if given.phone else ""
+    return msgspec.structs.replace(given, name=names.normalise(given.name), phone=phone)
 
 
 def require_living(known: PersonRecord) -> None:
@@ -75,19 +76,23 @@ def require_living(known: PersonRecord) -> None:
         raise PersonDeceased
 
 
-def require_agreement(known: PersonRecord, given: Demographics, *, estimated: bool = False) -> None:
+def require_agreement(
+    known: PersonRecord, given: Demographics, *, name_binds: bool = True, birth_date_binds: bool = True
+) -> None:
     """Refuse a new certificate of somebody who is not the person: name, sex and birth date must all agree.
 
-    ``estimated`` is for residents without a certificate: what was only guessed at (an unknown sex, a name given until
-    the real one is known, a birth date by the look) binds nobody.
+    Of residents without a certificate some facts are only stand-ins (a newborn's name, an estimated birth date); those
+    bind nobody, as does a sex that is unknown.
 
     Raises:
         PersonDisagrees: one differs; the message does not say which.
     """
-    if not estimated:
-        require_same(known, given)
     sexes_known = known.sex in _STATED and given.sex in _STATED
-    if (sexes_known and known.sex != given.sex) or (not estimated and known.birth_date != given.birth_date):
+    if (
+        (name_binds and not names.same_name(known.name, given.name))
+        or (sexes_known and known.sex != given.sex)
+        or (birth_date_binds and known.birth_date != given.birth_date)
+    ):
         raise PersonDisagrees
 
 

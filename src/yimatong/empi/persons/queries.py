@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select, tuple_
 
 from yimatong.crypto.sealing import Sealer
 from yimatong.empi.errors import PersonNotFound
 from yimatong.empi.models import certificate, person
+from yimatong.empi.persons import statements
 from yimatong.empi.persons.schemas import PersonRecord, SealedFacts
-from yimatong.kit.db import Connection
+from yimatong.kit.db import Connection, RawConnection
 from yimatong.kit.masking import Address, IdNumber, PersonName, Phone
 
 _facts = msgspec.json.Decoder(SealedFacts)
@@ -24,7 +26,16 @@ def aad(mpi: UUID) -> bytes:
     return b"empi_person:" + mpi.bytes
 
 
-def unsealed(sealer: Sealer, mpi: UUID, sealed: bytes, *, sex: str, birth_date: date, state: str) -> PersonRecord:
+def unsealed(
+    sealer: Sealer,
+    mpi: UUID,
+    sealed: bytes,
+    *,
+    sex: str,
+    birth_date: date,
+    state: str,
+    deceased_on: date | None = None,
+) -> PersonRecord:
     """Open a row's blob.
 
     Raises:
@@ -41,15 +52,57 @@ def unsealed(sealer: Sealer, mpi: UUID, sealed: bytes, *, sex: str, birth_date: 
         phone=Phone(facts.phone),
         address=Address(facts.address),
         state=state,
+        nation=facts.nation,
+        marital=facts.marital,
+        occupation=facts.occupation,
+        deceased_on=deceased_on,
     )
 
 
 async def mpi_of_certificate(connection: Connection, *, id_type: str, id_blind: bytes) -> UUID | None:
-    """Return the person that a certificate is claimed for, or None."""
+    """Return the person that a certificate is claimed for, as the index knows her today, or None."""
     row = await connection.execute(
-        select(certificate.c.mpi).where(certificate.c.id_type == id_type, certificate.c.id_blind == id_blind)
+        select(func.coalesce(person.c.current_mpi, certificate.c.mpi))
+        .select_from(certificate.outerjoin(person, person.c.mpi == certificate.c.mpi))
+        .where(certificate.c.id_type == id_type, certificate.c.id_blind == id_blind)
     )
-    return row.scalar_one_or_none()
+    found: UUID | None = row.scalar_one_or_none()
+    return found
+
+
+async def claims(connection: Connection, certificates: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], UUID]:
+    """Return the person of each claimed certificate, given as (id_type, id_blind)."""
+    if not certificates:
+        return {}
+    rows = await connection.execute(
+        select(certificate.c.id_type, certificate.c.id_blind, certificate.c.mpi).where(
+            tuple_(certificate.c.id_type, certificate.c.id_blind).in_(certificates)
+        )
+    )
+    return {(row.id_type, bytes(row.id_blind)): row.mpi for row in rows}
+
+
+async def certificates_of(connection: Connection, mpis: Sequence[UUID]) -> dict[UUID, list[tuple[str, bytes]]]:
+    """Return every certificate that is claimed for each of the persons, as (id_type, id_blind)."""
+    rows = await connection.execute(
+        select(certificate.c.mpi, certificate.c.id_type, certificate.c.id_blind)
+        .where(certificate.c.mpi.in_(mpis))
+        .order_by(certificate.c.id_type, certificate.c.id_blind)
+    )
+    found: dict[UUID, list[tuple[str, bytes]]] = {mpi: [] for mpi in mpis}
+    for row in rows:
+        found[row.mpi].append((row.id_type, bytes(row.id_blind)))
+    return found
+
+
+async def mpis_of_certificates(
+    connection: RawConnection, certificates: Sequence[tuple[str, bytes]]
+) -> list[UUID | None]:
+    """Return the current person of each (certificate type, blind), None where nobody has it."""
+    if not certificates:
+        return []
+    found = await statements.known(connection, certificates)
+    return [found.get(index) for index in range(len(certificates))]
 
 
 async def current(connection: Connection, mpi: UUID) -> Row[Any]:
@@ -70,5 +123,40 @@ async def read(connection: Connection, sealer: Sealer, mpi: UUID) -> PersonRecor
     Raises:
         PersonNotFound: no such person. SealBroken: the row was edited.
     """
-    row = await current(connection, mpi)
-    return unsealed(sealer, row.mpi, row.sealed, sex=row.sex, birth_date=row.birth_date, state=row.state)
+    return record(sealer, await current(connection, mpi))
+
+
+def record(sealer: Sealer, row: Row[Any]) -> PersonRecord:
+    """Open a whole row of a person; errors as ``unsealed``."""
+    return unsealed(
+        sealer,
+        row.mpi,
+        row.sealed,
+        sex=row.sex,
+        birth_date=row.birth_date,
+        state=row.state,
+        deceased_on=row.deceased_on,
+    )
+
+
+async def members(connection: Connection, mpi: UUID) -> tuple[UUID, ...]:
+    """Return every id that means this person today: the current one first, then those retired into it."""
+    now = (await connection.execute(select(person.c.current_mpi).where(person.c.mpi == mpi))).scalar_one_or_none()
+    today = now or mpi
+    rows = await connection.execute(select(person.c.mpi).where(person.c.current_mpi == today).order_by(person.c.mpi))
+    return (today, *rows.scalars())
+
+
+async def with_tokens(
+    connection: Connection, tokens: Sequence[int], *, after: UUID | None = None, limit: int = 20
+) -> Sequence[UUID]:
+    """Return live persons who carry all the tokens, in the order of their ids, after ``after``."""
+    query = (
+        select(person.c.mpi)
+        .where(person.c.name_tokens.contains(list(tokens)), person.c.state == "live")
+        .order_by(person.c.mpi)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(person.c.mpi > after)
+    return (await connection.execute(query)).scalars().all()

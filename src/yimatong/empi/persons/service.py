@@ -1,22 +1,136 @@
-"""Verbs of the person index: identify a resident by certificate, or enter a new person."""
+"""Verbs of the person index: identify residents by their certificates, or enter new persons.
+
+Identification has steps, so that its caller can judge between them and so that many residents share each statement:
+``claim_many`` (decides every race), ``look_up_many`` (who was there before, and is it the same person?), then
+``enter_many`` for those who stay and ``release_many`` for those whom the caller refuses: nothing is left of them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import insert
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.tokens import Blinder
-from yimatong.empi.models import certificate, contribution, person
-from yimatong.empi.persons import identity, queries
-from yimatong.empi.persons.schemas import Demographics, RealNameMark, SealedFacts
-from yimatong.kit.db import Connection
+from yimatong.empi.errors import PersonNotFound
+from yimatong.empi.persons import identity, queries, statements
+from yimatong.empi.persons.schemas import Demographics, PersonRecord, RealNameMark, SealedFacts
+from yimatong.empi.persons.statements import NewContribution, NewPerson
+from yimatong.kit.db import Connection, RawConnection, raw
+from yimatong.kit.errors import PlatformError
 from yimatong.kit.ids import new_id
 from yimatong.standards.codes import ID_CARD
+
+
+class Identification(msgspec.Struct, kw_only=True, eq=False):
+    """One resident on the way into the index; ``given`` is in normal form (``identity.checked``).
+
+    ``fresh``: nobody else can have the proposed id, so nothing is looked up for it. After ``look_up_many``: ``known``
+    is the person who was there, else she is new; ``refusal`` says why she cannot be who ``given`` says.
+    """
+
+    given: Demographics
+    blind: bytes
+    proposed_mpi: UUID
+    fresh: bool
+    provider: str
+    mark: RealNameMark
+    claimed: bool = False
+    mpi: UUID | None = None
+    known: PersonRecord | None = None
+    refusal: PlatformError | None = None
+
+    @property
+    def certificate(self) -> tuple[str, bytes]:
+        """Return the key of the claim: certificate type and blind."""
+        return self.given.id_type, self.blind
+
+
+async def claim_many(connection: RawConnection, wanted: Sequence[Identification], *, now: datetime) -> None:
+    """Claim every certificate, in sorted order, before anything else is locked.
+
+    Of any number of transactions at once exactly one wins a certificate, the others wait for its commit and find its
+    person. Of several items with one certificate the first one claims.
+    """
+    first: dict[tuple[str, bytes], Identification] = {}
+    for item in wanted:
+        first.setdefault(item.certificate, item)
+    if not first:
+        return
+    won = await statements.claim(connection, [(*key, item.proposed_mpi) for key, item in first.items()], now=now)
+    for key in won:
+        first[key].claimed = True
+
+
+async def look_up_many(connection: RawConnection, wanted: Sequence[Identification], *, sealer: Sealer) -> None:
+    """Find who was there before; ``mpi`` stays None for one whose claim vanished meanwhile.
+
+    A person of another name or sex is a ``refusal`` (PersonDisagrees), as is one who was reported dead (PersonDeceased)
+    and a row that cannot be opened (SealBroken).
+    """
+    asked = [item for item in wanted if not (item.claimed and item.fresh)]
+    for item in wanted:
+        item.mpi = item.proposed_mpi if item.claimed else None
+    if not asked:
+        return
+    found = await statements.holders(connection, [item.certificate for item in asked])
+    for index, item in enumerate(asked):
+        row = found.get(index)
+        if row is None:
+            continue
+        try:
+            mpi, sealed, sex, birth_date, state, deceased_on = row
+            item.known = queries.unsealed(
+                sealer, mpi, sealed, sex=sex, birth_date=birth_date, state=state, deceased_on=deceased_on
+            )
+            item.mpi = mpi
+            identity.require_same(item.known, item.given)
+            identity.require_living(item.known)
+        except PlatformError as refusal:
+            item.refusal = refusal
+
+
+async def enter_many(
+    connection: RawConnection,
+    accepted: Sequence[Identification],
+    *,
+    sealer: Sealer,
+    blinder: Blinder,
+    now: datetime,
+) -> None:
+    """Enter those who are new, and keep what the providers said of each; all ``real_name`` marks are of ``now``."""
+    persons: list[NewPerson] = []
+    said: list[NewContribution] = []
+    for item in accepted:
+        mpi = item.mpi or item.proposed_mpi
+        blob, aad, given = facts_blob(item.given), queries.aad(mpi), item.given
+        if item.known is None:
+            persons.append(
+                NewPerson(
+                    mpi,
+                    sealer.seal(blob, aad),
+                    tokens(blinder, given.name, given.phone),
+                    given.sex,
+                    given.birth_date,
+                    given.id_number[:6] if given.id_type == ID_CARD else None,
+                )
+            )
+        mark = item.mark
+        said.append(NewContribution(mpi, new_id("ctb"), item.provider, sealer.seal(blob, aad), mark.method, mark.level))
+    if persons:
+        await statements.enter(connection, persons, now=now)
+    if said:
+        await statements.contribute(connection, said, proven_at=accepted[0].mark.at, now=now)
+
+
+async def release_many(connection: RawConnection, refused: Sequence[Identification]) -> None:
+    """Undo the claims of residents who are refused after all."""
+    claims = [(*item.certificate, item.proposed_mpi) for item in refused if item.claimed]
+    if claims:
+        await statements.release(connection, claims)
 
 
 async def identify(
@@ -32,70 +146,49 @@ async def identify(
 ) -> UUID:
     """Return the one person of a certificate, entering her as ``proposed_mpi`` when she is new.
 
-    The claim on the certificate is inserted first; of any number at once exactly one wins, the others wait for its
-    commit and find its person. ``given`` must be in normal form (``identity.checked``).
-
     Raises:
         PersonDisagrees: the certificate is somebody's whose name or sex is another.
+        PersonNotFound: her claim vanished this moment.
     """
-    blind = blinder.id_blind(given.id_type, given.id_number)
-    claimed = await connection.execute(
-        upsert(certificate)
-        .values(id_type=given.id_type, id_blind=blind, mpi=proposed_mpi, claimed_at=now)
-        .on_conflict_do_nothing()
-        .returning(certificate.c.mpi)
+    item = Identification(
+        given=given,
+        blind=blinder.id_blind(given.id_type, given.id_number),
+        proposed_mpi=proposed_mpi,
+        fresh=False,
+        provider=provider,
+        mark=mark,
     )
-    if claimed.first() is not None:
-        mpi = proposed_mpi
-        await _enter(connection, given, mpi=mpi, sealer=sealer, blinder=blinder, now=now)
-    else:
-        found = await queries.mpi_of_certificate(connection, id_type=given.id_type, id_blind=blind)
-        mpi = found or proposed_mpi
-        identity.require_same(await queries.read(connection, sealer, mpi), given)
-    await connection.execute(
-        insert(contribution).values(
-            mpi=mpi,
-            contribution_id=new_id("ctb"),
-            provider=provider,
-            sealed=sealer.seal(_blob(given), queries.aad(mpi)),
-            real_name_method=mark.method,
-            real_name_level=mark.level,
-            real_name_at=mark.at,
-            at=now,
-        )
-    )
-    return mpi
+    inside = await raw(connection)
+    await claim_many(inside, [item], now=now)
+    await look_up_many(inside, [item], sealer=sealer)
+    if item.refusal is not None:
+        raise item.refusal
+    if item.mpi is None:
+        raise PersonNotFound
+    await enter_many(inside, [item], sealer=sealer, blinder=blinder, now=now)
+    return item.mpi
 
 
-async def _enter(
-    connection: Connection, given: Demographics, *, mpi: UUID, sealer: Sealer, blinder: Blinder, now: datetime
-) -> None:
-    await connection.execute(
-        insert(person).values(
-            mpi=mpi,
-            sealed=sealer.seal(_blob(given), queries.aad(mpi)),
-            name_tokens=_name_tokens(blinder, given.name),
-            sex=given.sex,
-            birth_date=given.birth_date,
-            region_code=given.id_number[:6] if given.id_type == ID_CARD else None,
-            created_at=now,
-            changed_at=now,
-        )
-    )
+def tokens(blinder: Blinder, name: str, phone: str) -> list[int]:
+    """Return the sorted search tokens of a person: whole name, characters, bigrams, and the phone."""
+    whole = [blinder.name_token(name), *([blinder.phone_token(phone)] if phone else [])]
+    return sorted({*whole, *blinder.character_tokens(name), *blinder.bigram_tokens(name)})
 
 
-def _name_tokens(blinder: Blinder, name: str) -> list[int]:
-    whole = blinder.name_token(name)
-    return sorted({whole, *blinder.character_tokens(name), *blinder.bigram_tokens(name)})
+_encoder = msgspec.json.Encoder()
 
 
-def _blob(given: Demographics) -> bytes:
-    return msgspec.json.encode(
+def facts_blob(given: Demographics) -> bytes:
+    """Return what is sealed of a person's facts."""
+    return _encoder.encode(
         SealedFacts(
             name=given.name,
             id_type=given.id_type,
             id_number=given.id_number,
             phone=given.phone,
             address=given.address,
+            nation=given.nation,
+            marital=given.marital,
+            occupation=given.occupation,
         )
     )
