@@ -18,6 +18,8 @@ from yimatong.cards.errors import (
     AccountCancelled,
     AccountFrozen,
     AccountNotFound,
+    DeathNeedsInstitution,
+    FreezeByStronger,
     RealNameMethodNotAllowed,
     RealNameMismatch,
     RealNameTooWeak,
@@ -86,19 +88,29 @@ async def register_account(
 )
 async def read_account(vuid: VuidInPath, call: NamedDependency[Call]) -> AccountView:
     """Read an account that the caller holds."""
-    return await call.read(lambda tx: queries.view(tx, call.vault, vuid, scope=call.caller.scope))
+    return await call.read(lambda tx: queries.view(tx, call.vault, vuid, scope=call.caller.scope, now=call.now))
 
 
 @post(
     "/api/v1/accounts/{vuid:str}/state",
     permission="accounts:change",
     status_code=200,
-    responses=documented(AccountState, AccountNotFound, AccountCancelled, status=200, keyed=True),
+    responses=documented(
+        AccountState,
+        AccountNotFound,
+        AccountCancelled,
+        FreezeByStronger,
+        DeathNeedsInstitution,
+        BirthDateImpossible,
+        status=200,
+        keyed=True,
+    ),
 )
 async def change_state(vuid: VuidInPath, data: JSONBody[StateChange], call: NamedDependency[Call]) -> Response[bytes]:
     """Freeze, release or cancel an account; frozen and cancelled cards' codes die at once."""
+    origin = history.of_caller(call.caller, call.request_id)
     return await call.write(
-        lambda tx: service.change_state(tx, vuid, data.state, caller=call.caller, now=call.now), status=200
+        lambda tx: service.change_state(tx, call.vault, vuid, data, origin=origin, now=call.now), status=200
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -36,10 +36,15 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: datetime
 
 
+Reason = Literal["request", "lost_phone", "lost_card", "suspected_fraud", "deceased", "duplicate", "found", "mistake"]
+
+
 class StateChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A change of an account's state."""
+    """A change of an account's state, and why."""
 
     state: Literal["active", "frozen", "cancelled"]
+    reason: Annotated[Reason, Meta(description="deceased goes with cancelled and needs died_on")] = "request"
+    died_on: date | None = None
 
 
 class AccountState(msgspec.Struct, frozen=True, kw_only=True):

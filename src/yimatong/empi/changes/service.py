@@ -32,13 +32,10 @@ async def claim(
     Of any number at once one wins; the others wait for its commit and are told its person.
     """
     blind = blinder.id_blind(id_type, id_number)
-    taken = await connection.execute(
-        upsert(certificate)
-        .values(id_type=id_type, id_blind=blind, mpi=mpi, claimed_at=now)
-        .on_conflict_do_update(index_elements=["id_type", "id_blind"], set_={"claimed_at": certificate.c.claimed_at})
-        .returning(certificate.c.mpi)
+    await connection.execute(
+        upsert(certificate).values(id_type=id_type, id_blind=blind, mpi=mpi, claimed_at=now).on_conflict_do_nothing()
     )
-    return (await queries.members(connection, taken.scalar_one()))[0]
+    return await queries.mpi_of_certificate(connection, id_type=id_type, id_blind=blind) or mpi
 
 
 async def mark_replaced(

@@ -1,0 +1,1 @@
+"""A certificate changes: renewed, corrected, or obtained by somebody who had none."""
