@@ -31,9 +31,9 @@ INSERT INTO cards_code_use (vuid, issued_at, nonce, used_at, used_by, used_key, 
           :low::text, 'rec_' || :high::text, 1)
   ON CONFLICT DO NOTHING;
 INSERT INTO cards_code_record (vuid, record_id, at, event, code_kind, purpose, result, caller_id, institution_id,
-                               request_id)
+                               request_id, key_version, took_ms)
   VALUES (:vuid, 'rec_' || :high::text || '-' || :low::text, now(), 'verified', 'dynamic', 'visit', 'ok',
-          'bench-terminal-000', 'bench-hospital', 'req_' || :low::text);
+          'bench-terminal-000', 'bench-hospital', 'req_' || :low::text, 1, 5);
 INSERT INTO kit_audit_event (at, actor, institution_id, action, object_kind, object_id, result, request_id)
   VALUES (now(), 'bench-terminal-000', 'bench-hospital', 'codes-verify', 'code_record',
           'rec_' || :high::text || '-' || :low::text, 'ok', 'req_' || :low::text);

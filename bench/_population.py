@@ -64,8 +64,8 @@ async def enrol_terminals(parts: Parts, count: int) -> dict[str, bytes]:
     return made
 
 
-async def load(parts: Parts, count: int) -> None:
-    """Load ``count`` persons and accounts."""
+async def load(parts: Parts, count: int, *, first: int = 0) -> None:
+    """Load the persons and accounts with the numbers ``first`` to ``count`` - 1."""
     sealer, blinder = await parts.vault.sealer(), await parts.vault.blinder()
     now = clock.now()
     with psycopg.connect(parts.settings.database_url) as connection:
@@ -76,7 +76,7 @@ async def load(parts: Parts, count: int) -> None:
             copy.set_types(
                 ["uuid", "bytea", "bigint[]", "text", "date", "text", "text", "int4", "timestamptz", "timestamptz"]
             )
-            for mpi, sealed, name, birth_date in _persons(count, sealer):
+            for mpi, sealed, name, birth_date in _persons(first, count, sealer):
                 tokens = [blinder.name_token(name), *blinder.character_tokens(name)]
                 copy.write_row((mpi, sealed, tokens, "1", birth_date, "610102", "live", 1, now, now))
         with connection.cursor().copy(
@@ -84,15 +84,15 @@ async def load(parts: Parts, count: int) -> None:
             " FROM STDIN WITH (FORMAT BINARY)"
         ) as copy:
             copy.set_types(["text", "int2", "uuid", "int2", "text", "timestamptz", "timestamptz"])
-            for number in range(count):
+            for number in range(first, count):
                 copy.write_row((vuid_of(number), 1, mpi_of(number), 1, "active", now, now))
     with psycopg.connect(parts.settings.database_url, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE) empi_person")
         connection.execute("VACUUM (ANALYZE) cards_account")
 
 
-def _persons(count: int, sealer: Sealer) -> Iterator[tuple[UUID, bytes, str, date]]:
-    for number in range(count):
+def _persons(first: int, count: int, sealer: Sealer) -> Iterator[tuple[UUID, bytes, str, date]]:
+    for number in range(first, count):
         mpi = mpi_of(number)
         draw = hashlib.sha256(b"name %d" % number).digest()
         name = _FAMILY[draw[0] % len(_FAMILY)] + _GIVEN[draw[1] % len(_GIVEN)] + _GIVEN[draw[2] % len(_GIVEN)]

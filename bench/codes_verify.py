@@ -3,6 +3,9 @@
 Ours: the core's endpoint with request and answer signatures, nonces consumed, caller, account and person read, record
 and audit row written, durable before the answer. Baseline: pgbench with the same statements on the same tables and
 indexes (``_pgbench.py``). Both load generators run on the same cores as what they load, in one run of this script.
+
+``ratio_10k`` is the rate at all accounts over the rate at the first ten thousand of them, measured the same way just
+before the rest was loaded. ``open_p99_ms`` is the latency of an open model at half of the maximum rate.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import secrets
 import sys
 import time
@@ -19,6 +23,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
+import uvloop
 from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -38,6 +43,8 @@ from yimatong.cli.postgres import temporary_home
 TERMINALS = 50
 CLIENTS = (4, 8, 16, 32, 64)
 ROUND = 20_000
+FEW = 10_000
+NUMBER_FEW = 40_000
 _say = Console(stderr=True)
 
 
@@ -104,35 +111,49 @@ def settle(url: str) -> None:
         connection.execute("CHECKPOINT")
 
 
-async def ours(
-    parts: Parts, terminals: dict[str, bytes], address: str, arguments: argparse.Namespace
-) -> dict[str, float]:
-    """Run our side in rounds and return its figures; only sending and answering is timed."""
-    place = urlsplit(address)
-    seconds, latencies, errors = 0.0, list[float](), 0
-    done = 0
-    warm_up = await prepare(parts, terminals, place.netloc, range(2000))
-    await _load.drive(place.hostname or "", place.port or 0, warm_up.requests, connections=arguments.connections)
-    while done < arguments.number:
-        size = min(ROUND, arguments.number - done)
-        numbers = [secrets.randbelow(arguments.accounts) for _ in range(size)]
-        prepared = await prepare(parts, terminals, place.netloc, numbers)
-        outcome = await _load.drive(
-            place.hostname or "", place.port or 0, prepared.requests, connections=arguments.connections
+class Side:
+    """Our side: terminals with their secrets, and the address of the core."""
+
+    def __init__(self, parts: Parts, terminals: dict[str, bytes], arguments: argparse.Namespace, address: str) -> None:
+        self.parts = parts
+        self.terminals = terminals
+        self.connections: int = arguments.connections
+        self.place = urlsplit(address)
+
+    async def closed(self, count: int, *, accounts: int) -> tuple[float, list[float], int]:
+        """Verify ``count`` codes in rounds, closed loop; return seconds, sorted latencies and errors."""
+        seconds, latencies, errors, done = 0.0, list[float](), 0, 0
+        while done < count:
+            size = min(ROUND, count - done)
+            prepared = await self._prepared(size, accounts)
+            outcome = await _load.drive(self._host, self._port, prepared.requests, connections=self.connections)
+            bad = wrong(prepared, outcome.answers)
+            seconds, errors, done = seconds + outcome.seconds, errors + bad, done + size
+            latencies += outcome.latencies
+            _say.print(f"  {done:,}/{count:,}  {size / outcome.seconds:,.0f}/s  errors {bad}")
+        latencies.sort()
+        return seconds, latencies, errors
+
+    async def opened(self, seconds: float, *, rate: float, accounts: int) -> tuple[list[float], int]:
+        """Let requests arrive at ``rate`` for about ``seconds``; return sorted latencies and errors."""
+        prepared = await self._prepared(int(rate * seconds), accounts)
+        outcome = await _load.drive_open(
+            self._host, self._port, prepared.requests, rate=rate, connections=2 * self.connections
         )
-        bad = wrong(prepared, outcome.answers)
-        seconds, errors, done = seconds + outcome.seconds, errors + bad, done + size
-        latencies += outcome.latencies
-        _say.print(f"  {done:,}/{arguments.number:,}  {size / outcome.seconds:,.0f}/s  errors {bad}")
-    latencies.sort()
-    return {
-        "rps": done / seconds,
-        "p50_ms": percentile(latencies, 0.50),
-        "p95_ms": percentile(latencies, 0.95),
-        "p99_ms": percentile(latencies, 0.99),
-        "n": done,
-        "errors": errors,
-    }
+        latencies = sorted(outcome.latencies)
+        return latencies, wrong(prepared, outcome.answers)
+
+    async def _prepared(self, count: int, accounts: int) -> Prepared:
+        numbers = [secrets.randbelow(accounts) for _ in range(count)]
+        return await prepare(self.parts, self.terminals, self.place.netloc, numbers)
+
+    @property
+    def _host(self) -> str:
+        return self.place.hostname or ""
+
+    @property
+    def _port(self) -> int:
+        return self.place.port or 0
 
 
 def check_durable(url: str, number: int) -> None:
@@ -155,6 +176,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--accounts", type=int, default=100_000)
     parser.add_argument("--number", type=int, default=100_000, help="verifications to time")
     parser.add_argument("--connections", type=int, default=128)
+    parser.add_argument("--processes", type=int, default=min(os.cpu_count() or 1, 4), help="core processes on the port")
+    parser.add_argument("--open-seconds", type=float, default=15, help="of the open model at half of the maximum rate")
     parser.add_argument("--seconds", type=int, default=8, help="per client count of the baseline")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(argv)
@@ -167,35 +190,73 @@ def main(argv: Sequence[str]) -> int:
         platform = LocalPlatform(home, report=_say.print)
         try:
             platform.start_base()
-            figures = asyncio.run(_both(platform, arguments))
+            figures = uvloop.run(_both(platform, arguments))
         finally:
             platform.stop()
     if arguments.json:
         sys.stdout.write(json.dumps(figures) + "\n")
-    keys = ("ratio", "rps", "p50_ms", "p95_ms", "p99_ms", "n", "errors", "baseline_tps", "clients")
+    keys = (
+        *("ratio", "rps", "ratio_10k", "open_p99_ms", "p50_ms", "p95_ms", "p99_ms", "accounts", "n", "errors"),
+        *("baseline_tps", "clients", "processes"),
+    )
     print("figure: codes-verify " + " ".join(f"{key}={figures[key]}" for key in keys))
     return 0 if not figures["errors"] else 1
 
 
 async def _both(platform: LocalPlatform, arguments: argparse.Namespace) -> dict[str, float]:
     parts = assemble(platform.settings)
-    _say.print(f"装入 {arguments.accounts:,} 个账户 / loading accounts")
     terminals = await _population.enrol_terminals(parts, TERMINALS)
-    await _population.load(parts, arguments.accounts)
     url = platform.database.admin_url("yimatong") if platform.database else platform.settings.database_url
-    await asyncio.to_thread(platform.start_processes, ["core"])
+    cores = ["core", *(f"core@{number}" for number in range(2, arguments.processes + 1))]
+    few = min(FEW, arguments.accounts)
+    _say.print(f"装入 {few:,} 个账户 / loading accounts")
+    await _population.load(parts, few)
+    await asyncio.to_thread(platform.start_processes, cores)
+    figures = await _ours(Side(parts, terminals, arguments, platform.addresses.core), url, arguments, few=few)
+    await asyncio.to_thread(check_durable, url, arguments.number)
+    for name in cores:
+        await asyncio.to_thread(platform.kill, name)
+    await parts.close()
+    figures |= await asyncio.to_thread(_baseline, url, arguments)
+    figures |= {"ratio": figures["rps"] / figures["baseline_tps"], "processes": len(cores)}
+    return {key: round(value, 3) if isinstance(value, float) else value for key, value in figures.items()}
+
+
+async def _ours(side: Side, url: str, arguments: argparse.Namespace, *, few: int) -> dict[str, float]:
+    await side.closed(2000, accounts=few)
+    await asyncio.to_thread(settle, url)
+    number = min(arguments.number, NUMBER_FEW)
+    _say.print(f"{few:,} 个账户时 / at {few:,} accounts")
+    seconds, _, errors_few = await side.closed(number, accounts=few)
+    rps_few = number / seconds
+    if arguments.accounts > few:
+        _say.print(f"装入其余账户，共 {arguments.accounts:,} / loading the rest")
+        await _population.load(side.parts, arguments.accounts, first=few)
+    await side.closed(2000, accounts=arguments.accounts)
     await asyncio.to_thread(settle, url)
     _say.print(f"验码 / verifying {arguments.number:,} codes over {arguments.connections} connections")
-    figures = await ours(parts, terminals, platform.addresses.core, arguments)
-    await asyncio.to_thread(check_durable, url, arguments.number)
-    await asyncio.to_thread(platform.kill, "core")
-    await parts.close()
-    await asyncio.to_thread(settle, url)
+    seconds, latencies, errors = await side.closed(arguments.number, accounts=arguments.accounts)
+    rps = arguments.number / seconds
+    _say.print(f"开放到达，每秒 {rps / 2:,.0f} / open model at half of the maximum rate")
+    open_latencies, open_errors = await side.opened(arguments.open_seconds, rate=rps / 2, accounts=arguments.accounts)
+    return {
+        "rps": rps,
+        "ratio_10k": rps / rps_few,
+        "open_p99_ms": percentile(open_latencies, 0.99),
+        "p50_ms": percentile(latencies, 0.50),
+        "p95_ms": percentile(latencies, 0.95),
+        "p99_ms": percentile(latencies, 0.99),
+        "accounts": arguments.accounts,
+        "n": arguments.number,
+        "errors": errors + errors_few + open_errors,
+    }
+
+
+def _baseline(url: str, arguments: argparse.Namespace) -> dict[str, float]:
+    settle(url)
     _say.print("基线 pgbench / baseline: the same statements, one transaction each\n" + _pgbench.SCRIPT)
-    pgbench = find(user=None) / "pgbench"
-    by_clients = await asyncio.to_thread(
-        _pgbench.best,
-        pgbench,
+    by_clients = _pgbench.best(
+        find(user=None) / "pgbench",
         url,
         accounts=arguments.accounts,
         terminals=TERMINALS,
@@ -205,8 +266,7 @@ async def _both(platform: LocalPlatform, arguments: argparse.Namespace) -> dict[
     for count, tps in by_clients.items():
         _say.print(f"  {count} clients  {tps:,.0f} tps")
     clients = max(by_clients, key=lambda count: by_clients[count])
-    figures |= {"baseline_tps": by_clients[clients], "clients": clients, "ratio": figures["rps"] / by_clients[clients]}
-    return {key: round(value, 3) if isinstance(value, float) else value for key, value in figures.items()}
+    return {"baseline_tps": by_clients[clients], "clients": clients}
 
 
 if __name__ == "__main__":
