@@ -88,6 +88,13 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
     )
     op.create_index("ix_cards_account_mpi", "cards_account", ["mpi"], unique=False)
     op.create_index(
+        "ix_cards_account_valid_from",
+        "cards_account",
+        ["codes_valid_from"],
+        unique=False,
+        postgresql_where=sa.text("codes_valid_from IS NOT NULL"),
+    )
+    op.create_index(
         "uq_cards_account_live_person",
         "cards_account",
         ["mpi"],
@@ -154,6 +161,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.Text(), server_default="waiting", nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), server_default="", nullable=False),
         sa.Column("card_id", sa.Text(), nullable=True),
         sa.Column("tries", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
@@ -1107,6 +1115,11 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
         "uq_cards_account_live_person",
         table_name="cards_account",
         postgresql_where=sa.text("state NOT IN ('cancelled', 'alias')"),
+    )
+    op.drop_index(
+        "ix_cards_account_valid_from",
+        table_name="cards_account",
+        postgresql_where=sa.text("codes_valid_from IS NOT NULL"),
     )
     op.drop_index("ix_cards_account_mpi", table_name="cards_account")
     op.drop_index(

@@ -110,8 +110,8 @@ async def test_words_that_do_not_fit_change_nothing_and_raise_one_alarm(desk, pl
             await settlement.settle(desk.db, await account(), found, cause="query", now=clock.now())
     assert (await view(desk, order_no)).state == "paying"
     assert await movements(desk, order_no) == []
-    alarms = await rows(desk, "SELECT kind FROM payments_alarm WHERE number = :n", n=found.attempt_no)
-    assert [row[0] for row in alarms] == ["mismatch"]
+    alarms = await rows(desk, "SELECT kind FROM kit_alarm WHERE subject LIKE '%:' || :n", n=found.attempt_no)
+    assert [row[0] for row in alarms] == ["payments:mismatch"]
 
 
 async def test_another_hospitals_account_cannot_settle(desk, place, account, said) -> None:

@@ -62,10 +62,15 @@ class CodeKind(StrEnum):
 
     STATIC = "static"
     DYNAMIC = "dynamic"
+    TWO_IN_ONE = "two_in_one"
+    OFFLINE = "offline"
+
+
+_KIND_OF_TOKEN = {"": CodeKind.DYNAMIC, "P.": CodeKind.TWO_IN_ONE, "S.": CodeKind.OFFLINE}
 
 
 class CodeText(NamedTuple):
-    """A code as it was read, not yet believed. ``valid`` is 16 bytes for a dynamic code."""
+    """A code as it was read, not yet believed. ``valid`` is 16 bytes for every kind but the static."""
 
     kind: CodeKind
     vuid: str
@@ -98,7 +103,7 @@ def parse(text: str) -> CodeText:
     dynamic = _DYNAMIC.fullmatch(cleaned)
     if dynamic is not None:
         vuid, valid, token = dynamic.groups(default="")
-        return CodeText(CodeKind.DYNAMIC, vuid.upper(), bytes.fromhex(valid), token)
+        return CodeText(_KIND_OF_TOKEN[token[:2]], vuid.upper(), bytes.fromhex(valid), token)
     static = _STATIC.fullmatch(cleaned)
     if static is not None:
         vuid, label = static.groups(default="")

@@ -45,8 +45,8 @@ _ON_CONFLICT = """
         SET count = a.count + 1, last_at = greatest(a.last_at, excluded.last_at), detail = excluded.detail
 """
 _RAISE = text(
-    "INSERT INTO kit_alarm AS a (kind, subject, detail, first_at, last_at) VALUES (:kind, :subject, :detail, :at, :at)"
-    + _ON_CONFLICT
+    "INSERT INTO kit_alarm AS a (kind, subject, detail, first_at, last_at)"  # noqa: S608 -- constants of this module
+    " VALUES (:kind, :subject, :detail, :at, :at)" + _ON_CONFLICT
 )
 
 

@@ -236,19 +236,6 @@ history = Table(
 )
 """Every change of state, in order. Only ever inserted."""
 
-alarm = Table(
-    "payments_alarm",
-    metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("account_id", Text, nullable=False),
-    Column("number", Text, nullable=False),
-    Column("detail", Text, nullable=False),
-    _moment("at"),
-    UniqueConstraint("kind", "account_id", "number", "detail"),
-)
-"""What a person must look at: genuine words of a channel that do not fit our books. Only ever inserted."""
-
 _BALANCED = """
     CREATE OR REPLACE FUNCTION payments_ledger_balanced() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -269,7 +256,7 @@ def _balance(name: str) -> str:
     """
 
 
-for _table in (history, ledger_transaction, ledger_entry, alarm):
+for _table in (history, ledger_transaction, ledger_entry):
     append_only(_table)
 for _table in (ledger_transaction, ledger_entry):
     add_triggers(_table, _BALANCED, _balance(_table.name))

@@ -1,4 +1,4 @@
-"""What reconciliation and the console read of payments beside orders: a day's movements, and alarms."""
+"""What reconciliation and the console read of payments beside orders: a day's movements."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import func, literal, null, select, union_all
 
 from yimatong.kit.db import Connection
-from yimatong.payments.models import alarm, attempt, refund
+from yimatong.payments.models import attempt, refund
 
 
 class Movement(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,24 +72,3 @@ async def day_movements(
     )
     rows = await connection.execute(union_all(payments, refunds).order_by("number"))
     return [Movement(**row._mapping) for row in rows]  # noqa: SLF001 -- SQLAlchemy's documented accessor
-
-
-class Alarm(msgspec.Struct, frozen=True, kw_only=True):
-    """Something about money that a person must look at."""
-
-    kind: str
-    account_id: str
-    number: str
-    detail: str
-    at: datetime
-
-
-async def alarms(connection: Connection, *, since: datetime, limit: int = 100) -> list[Alarm]:
-    """Return alarms since a moment, newest first; for operators of the platform."""
-    rows = await connection.execute(
-        select(alarm.c.kind, alarm.c.account_id, alarm.c.number, alarm.c.detail, alarm.c.at)
-        .where(alarm.c.at >= since)
-        .order_by(alarm.c.id.desc())
-        .limit(limit)
-    )
-    return [Alarm(**row._mapping) for row in rows]  # noqa: SLF001 -- the same

@@ -5,29 +5,45 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, post
+from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from yimatong.access import idempotency
 from yimatong.access.edge import Call, documented
 from yimatong.access.errors import IdempotencyKeyMissing
-from yimatong.cards.codes import service
+from yimatong.cards.codes import service, signing, uploads
 from yimatong.cards.codes.item import Item
-from yimatong.cards.codes.schemas import CodeToVerify, IssuedCode, NewCode, RevokeCodes, Revoked, VerifiedCode
+from yimatong.cards.codes.schemas import (
+    CodeToVerify,
+    IssuedCode,
+    NewCode,
+    OfflineBundle,
+    OfflineUploaded,
+    OfflineUploads,
+    RevokeCodes,
+    Revoked,
+    VerifiedCode,
+)
 from yimatong.cards.errors import (
     AccountCancelled,
     AccountFrozen,
     AccountNotFound,
     CodeBurnt,
+    CodeElsewhere,
     CodeExpired,
     CodeNotGenuine,
     CodeRevoked,
     CodeUnreadable,
     CodeUsed,
     CodeWrongPurpose,
+    LifetimeTooLong,
+    NotOpenToApplication,
+    OfflineNotForClass,
     StaticCodeSwitchedOff,
+    TerminalThrottled,
 )
+from yimatong.crypto.errors import KeyNotFound
 from yimatong.kit.db import Batch
 
 VERIFY_PATH = "/api/v1/codes/verify"
@@ -36,10 +52,20 @@ VERIFY_PATH = "/api/v1/codes/verify"
 @post(
     "/api/v1/codes",
     permission="codes:issue",
-    responses=documented(IssuedCode, AccountNotFound, AccountFrozen, AccountCancelled, StaticCodeSwitchedOff),
+    responses=documented(
+        IssuedCode,
+        AccountNotFound,
+        AccountFrozen,
+        AccountCancelled,
+        StaticCodeSwitchedOff,
+        NotOpenToApplication,
+        LifetimeTooLong,
+        OfflineNotForClass,
+        KeyNotFound,
+    ),
 )
 async def issue_code(data: JSONBody[NewCode], call: NamedDependency[Call]) -> Response[bytes]:
-    """Issue a static or dynamic code of an account that the caller holds."""
+    """Issue a static, dynamic or offline code of an account that the caller holds."""
     return await call.write(
         lambda tx: service.issue(
             tx,
@@ -67,7 +93,10 @@ async def issue_code(data: JSONBody[NewCode], call: NamedDependency[Call]) -> Re
         CodeBurnt,
         CodeRevoked,
         CodeWrongPurpose,
+        CodeElsewhere,
         StaticCodeSwitchedOff,
+        NotOpenToApplication,
+        TerminalThrottled,
         IdempotencyKeyMissing,
         status=200,
     ),
@@ -106,8 +135,41 @@ _encoder = msgspec.json.Encoder()
     responses=documented(Revoked, AccountNotFound, status=200, keyed=True),
 )
 async def revoke_codes(data: JSONBody[RevokeCodes], call: NamedDependency[Call]) -> Response[bytes]:
-    """Revoke every code of an account that was issued so far."""
+    """Revoke every code of an account that was issued so far, under whatever VUID it has or had."""
     return await call.write(lambda tx: service.revoke(tx, data.vuid, caller=call.caller, now=call.now), status=200)
 
 
-ROUTES = [issue_code, verify_code, revoke_codes]
+@get(
+    "/api/v1/codes/offline",
+    permission="codes:verify",
+    responses=documented(OfflineBundle, KeyNotFound, status=200),
+)
+async def offline_bundle(call: NamedDependency[Call]) -> OfflineBundle:
+    """Return what a terminal needs to read codes without the network for a day: public keys and revocations, signed."""
+    return await call.read(lambda tx: uploads.bundle(tx, call.vault, now=call.now))
+
+
+@post(
+    "/api/v1/codes/offline-uses",
+    permission="codes:verify",
+    status_code=200,
+    responses=documented(OfflineUploaded, status=200, keyed=True),
+)
+async def upload_offline_uses(data: JSONBody[OfflineUploads], call: NamedDependency[Call]) -> Response[bytes]:
+    """Tell what a terminal accepted without the network; told twice it counts once, used twice it shows."""
+    public_keys = await signing.live_public_keys(call.vault)
+    return await call.write(
+        lambda tx: uploads.upload(
+            tx,
+            data,
+            caller=call.caller,
+            issuer=call.vault.issuer,
+            public_keys=public_keys,
+            request_id=call.request_id,
+            now=call.now,
+        ),
+        status=200,
+    )
+
+
+ROUTES = [issue_code, verify_code, revoke_codes, offline_bundle, upload_offline_uses]

@@ -10,7 +10,7 @@ import msgspec
 
 from yimatong.access.caller import Caller
 from yimatong.cards.codec import CodeText, Valid
-from yimatong.cards.codes.judgement import EarlierUse, KnownAccount
+from yimatong.cards.codes.judgement import EarlierUse, KnownAccount, Policy
 from yimatong.cards.codes.schemas import CodeToVerify
 from yimatong.kit.errors import PlatformError
 
@@ -22,13 +22,20 @@ class Found(NamedTuple):
 
     fresh: bool
     caller_state: str
+    throttled_until: datetime | None
     account: KnownAccount | None
     earlier: EarlierUse | None
+    policy: Policy
     person: Any
 
 
 class Item(msgspec.Struct, kw_only=True, eq=False, gc=False):
-    """One verification. ``repeats``: same caller, key and code as before, so its first answer is given again."""
+    """One verification.
+
+    ``repeats`` is the record of the same caller's same request before, so that its first answer is given again;
+    ``uses`` how many times its policy lets the code be used at its ``place``; ``fails`` the failures that its code's
+    row is to be charged with.
+    """
 
     caller: Caller
     nonce: str
@@ -41,7 +48,12 @@ class Item(msgspec.Struct, kw_only=True, eq=False, gc=False):
     found: Found | None = None
     earlier: EarlierUse | None = None
     refusal: PlatformError | None = None
-    repeats: bool = False
+    repeats: str = ""
+    key_version: int | None = None
+    label_state: str | None = None
+    uses: int = 1
+    place: str | None = None
+    fails: int = 0
     began: float = msgspec.field(default_factory=time.monotonic)
 
     def took_ms(self, ended: float) -> int:

@@ -88,3 +88,66 @@ class RecordNotFound(Refusal):
     status = 404
     zh = "没有找到该次扫码记录"
     en = "no such verification record"
+
+
+class CodeElsewhere(Refusal):
+    """Genuine, good for several uses, and in use at another institution or for another visit. Counts as a failure."""
+
+    code = "CRD-2010"
+    status = 409
+    zh = "二维码已在其他机构或其他就诊中使用，请刷新后重试"
+    en = "the code is in use at another institution or for another visit; refresh it"
+
+
+class NotOpenToApplication(Refusal):
+    """The policy of this application (or institution) does not allow this class of codes or this purpose."""
+
+    code = "CRD-2011"
+    status = 403
+    zh = "该应用的用码策略未开通：{what}"
+    en = "the code policy of this application does not allow: {what}"
+
+
+class LifetimeTooLong(Refusal):
+    """A longer lifetime was asked for than the policy of this application allows for the class."""
+
+    code = "CRD-2012"
+    status = 422
+    zh = "该应用此类动态码的有效期不得超过 {limit_s} 秒"
+    en = "codes of this class live at most {limit_s} s for this application"
+
+
+class TerminalThrottled(Refusal):
+    """This caller sent too many texts that are no genuine codes; nothing of its is verified for a while."""
+
+    code = "CRD-2013"
+    status = 429
+    zh = "该终端短时间内提交了过多无效二维码，已暂停验码，请于 {retry_after_s} 秒后再试"
+    en = "this terminal sent too many texts that are no genuine codes; try again in {retry_after_s} s"
+
+
+class OfflineNotForClass(Refusal):
+    """Codes for records and payment are never made for reading without the network."""
+
+    code = "CRD-2014"
+    status = 422
+    zh = "离线码只用于挂号、就诊等低风险业务，不能用于查阅记录或支付"
+    en = "offline codes serve registration and visits only, never records or payment"
+
+
+class TokenNotAllowed(Refusal):
+    """The payment provider's data cannot stand in a code."""
+
+    code = "CRD-2015"
+    status = 422
+    zh = "支付数据不能放入二维码：应以 P. 开头，后接 1 到 210 个字母、数字或 ._~=/+-"
+    en = "this token cannot stand in a code: P. and then 1 to 210 letters, digits or ._~=/+-"
+
+
+class PolicyInvalid(Refusal):
+    """A policy with a value outside its bounds."""
+
+    code = "CRD-2016"
+    status = 422
+    zh = "用码策略不符合要求：{detail}"
+    en = "this code policy is not allowed: {detail}"

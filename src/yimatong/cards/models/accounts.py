@@ -48,6 +48,7 @@ account = Table(
         postgresql_where=text("state NOT IN ('cancelled', 'alias')"),
     ),
     Index("ix_cards_account_mpi", "mpi"),
+    Index("ix_cards_account_valid_from", "codes_valid_from", postgresql_where=text("codes_valid_from IS NOT NULL")),
     Index("uq_cards_account_live_vuid", "vuid", unique=True, postgresql_where=text("state <> 'cancelled'")),
     Index("ix_cards_account_alias_of", "alias_of", postgresql_where=text("alias_of IS NOT NULL")),
 )

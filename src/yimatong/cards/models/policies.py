@@ -44,8 +44,10 @@ code_policy = Table(
         name="ttl",
     ),
 )
-"""应用用码策略: what an application's codes may be and how they are verified. ``subject`` is a caller, or an institution for
-all its callers without a row of their own. Empty lists and lifetimes mean the platform's defaults.
+"""应用用码策略: what an application's codes may be and how they are verified.
+
+``subject`` is a caller, or an institution for all its callers without a row of their own. Empty lists and lifetimes
+mean the platform's defaults.
 """
 
 code_trouble = Table(
