@@ -14,8 +14,11 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
             "accounts:register",
             "accounts:read",
             "accounts:change",
+            "cards:change",
+            "cards:read",
             "codes:issue",
             "codes:revoke",
+            "records:read",
             "pages:link",
             "orders:read",
         }
@@ -25,9 +28,15 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
             "accounts:register",
             "accounts:read",
             "accounts:change",
+            "cards:change",
+            "cards:deliver",
+            "cards:issue",
+            "cards:read",
             "codes:issue",
             "codes:verify",
+            "residents:identify",
             "codes:revoke",
+            "records:read",
             "visits:write",
             "visits:read",
             "bills:write",
@@ -38,7 +47,9 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
             "refunds:read",
         }
     ),
-    "terminal": frozenset({"accounts:register", "codes:issue", "codes:verify", "visits:write", "bills:read"}),
+    "terminal": frozenset(
+        {"accounts:register", "codes:issue", "codes:verify", "residents:identify", "visits:write", "bills:read"}
+    ),
     "front": frozenset(),
 }
 """What each kind may do. A front does nothing itself: it carries what others signed."""

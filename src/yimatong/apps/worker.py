@@ -16,6 +16,8 @@ from procrastinate import App
 from yimatong.access import callers, sessions
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.codes import service as codes
+from yimatong.cards.registry import arrivals
+from yimatong.cards.registry import tasks as registry
 from yimatong.care import tasks as care
 from yimatong.crypto.gm.sm3 import hmac_sm3
 from yimatong.kit import audit, clock, jobs, log
@@ -55,6 +57,7 @@ def handlers(parts: Parts) -> dict[str, Handler]:
     return {
         **webhooks.handlers(parts.db, parts.vault, parts.outbound),
         **care.handlers(parts.db),
+        **registry.handlers(parts.db),
     }
 
 
@@ -117,6 +120,17 @@ def schedule(parts: Parts) -> App:
             parts.db, parts.vault, parts.channels, day=day, data=parts.settings.data, now=clock.now()
         )
         log.KitLog.JOB_DONE.emit(job="reconciliation.yesterday", timestamp=timestamp)
+
+    @app.periodic(cron="0 18 * * *")
+    @app.task(name="registry.nightly", queueing_lock="registry.nightly", retry=jobs.RETRY)
+    async def register_nightly(timestamp: int) -> None:
+        done = await arrivals.register_due(parts.db, parts.vault, now=clock.now())
+        log.KitLog.JOB_DONE.emit(job="registry.nightly", timestamp=timestamp, rows=done)
+
+    @app.task(name=arrivals.JOB, retry=jobs.RETRY)
+    async def register_arrivals(delivery: str) -> None:
+        done = await arrivals.register_due(parts.db, parts.vault, now=clock.now())
+        log.KitLog.JOB_DONE.emit(job=arrivals.JOB, delivery=delivery, rows=done)
 
     @app.periodic(cron="*/5 * * * *")
     @app.task(name="kit.forget", queueing_lock="kit.forget")

@@ -32,6 +32,14 @@ class Blinder:
         """Return the 16-byte blind of a certificate; one person's 15- and 18-digit numbers give the same."""
         return self._mac.digest(f"id-blind\0{id_type}\0{comparable_id(id_type, id_number)}".encode())[:BLIND_SIZE]
 
+    def card_blind(self, card_type: str, card_number: str) -> bytes:
+        """Return the 16-byte blind of a physical card's number; case, width and blanks do not count."""
+        return self._mac.digest(f"card-blind\0{card_type}\0{comparable_number(card_number)}".encode())[:BLIND_SIZE]
+
+    def chip_blind(self, chip_number: str) -> bytes:
+        """Return the 16-byte blind of a chip's number; case, width and blanks do not count."""
+        return self._mac.digest(f"chip-blind\0{comparable_number(chip_number)}".encode())[:BLIND_SIZE]
+
     def id_token(self, id_type: str, id_number: str) -> int:
         """Return the token of a certificate, normalised as for :meth:`id_blind`."""
         return self._token("id", f"{id_type}\0{comparable_id(id_type, id_number)}")
@@ -69,7 +77,12 @@ def comparable_id(id_type: str, id_number: str) -> str:
 
     Identity cards of 15 digits become 18. Nothing is refused: a wrong number is only equal to itself.
     """
-    number = "".join(unicodedata.normalize("NFKC", id_number).upper().split())
+    number = comparable_number(id_number)
     if id_type == ID_CARD and len(number) == id_numbers.SHORT_LENGTH and number.isascii() and number.isdigit():
         return id_numbers.to_18(number)
     return number
+
+
+def comparable_number(number: str) -> str:
+    """Return the form in which numbers of documents are compared: half-width, upper case, without blanks."""
+    return "".join(unicodedata.normalize("NFKC", number).upper().split())

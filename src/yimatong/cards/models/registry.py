@@ -78,8 +78,8 @@ physical_card = Table(
     Index("ix_cards_physical_card_holder", "id_type", "id_blind"),
     Index("ix_cards_physical_card_issued", "issued_at", "card_id"),
 )
-"""居民健康卡 (实体卡). ``sealed`` holds card and chip number; ``number_end`` is what pages show; ``vuid`` is the account
-that the registry told last of this card, ``version`` counts its changes."""
+"""居民健康卡 (实体卡). ``sealed`` holds card and chip number; ``number_end`` is what pages show. ``vuid`` is the account
+that was told last of this card; ``version`` counts its changes."""
 
 card_event = Table(
     "cards_card_event",
@@ -122,6 +122,7 @@ arrival = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("state", Text, nullable=False, server_default="waiting"),
     Column("reason", Text),
+    Column("detail", Text, nullable=False, server_default=""),
     Column("card_id", Text),
     Column("tries", Integer, nullable=False, server_default=text("0")),
     Column("received_at", DateTime(timezone=True), nullable=False),
@@ -134,4 +135,4 @@ arrival = Table(
     Index("ix_cards_arrival_delivery", "institution_id", "delivery", "state", "line"),
 )
 """A row that the card-management system handed over, entered as it came; a job registers it in the index. A refused
-row keeps its reason (a public error code) and can be tried again."""
+row keeps its reason (a public error code; ``detail`` names the field, never its value) and can be tried again."""
