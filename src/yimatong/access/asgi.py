@@ -62,12 +62,14 @@ def problem_answer(error: PlatformError, *, request_id: str, headers: Mapping[st
         KitLog.REQUEST_FAILED.emit(request_id=request_id, cause=error.audit)
     document = problem(error, request_id=request_id, language=language_of(headers.get("accept-language", "")))
     body = msgspec.json.encode(document)
+    retry = [] if error.retry_after_s is None else [(b"retry-after", b"%d" % error.retry_after_s)]
     return Answer(
         error.status,
         [
             (b"content-type", PROBLEM_JSON.encode()),
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
+            *retry,
         ],
         body,
     )

@@ -49,6 +49,12 @@ class PlatformError(Exception):
         self.audit = audit
         super().__init__(self.text("en"))
 
+    @property
+    def retry_after_s(self) -> int | None:
+        """Return after how many seconds it is worth asking again, where the error knows."""
+        fact = self.facts.get("retry_after_s")
+        return fact if isinstance(fact, int) else None
+
     def text(self, language: str) -> str:
         """Return the message in ``language`` (``zh`` or ``en``) with its facts filled in."""
         template = self.zh if language.startswith("zh") else self.en

@@ -91,6 +91,8 @@ def answer_error(request: Request[Any, Any, Any], error: PlatformError) -> Respo
     language = language_of(request.headers.get("accept-language", ""))
     document = problem(error, request_id=request_id_of(request), language=language)
     headers = {"content-language": "en" if language == "en" else "zh-CN", "cache-control": "no-store"}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(error.retry_after_s)
     return Response(msgspec.json.encode(document), status_code=error.status, media_type=PROBLEM_JSON, headers=headers)
 
 
