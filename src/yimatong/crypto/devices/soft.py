@@ -11,46 +11,24 @@ What it cannot do: keep an older copy of the file from being put back. The platf
 
 from __future__ import annotations
 
-import os
 import secrets
-import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
-import msgspec
-
-from yimatong.crypto.devices import backups, components, versions
-from yimatong.crypto.devices.base import BLOCK_USAGES, Component, KeyInfo, KeyState, KeyUsage
-from yimatong.crypto.devices.keystore import Contents, Key, Keystore, Staged
-from yimatong.crypto.errors import (
-    ComponentMismatch,
-    ComponentsIncomplete,
-    DemonstrationKeysInProduction,
-    DeviceUnavailable,
-    ImportRefusedAfterCutOff,
-    KeyDisabled,
-    KeyNotFound,
-    KeystoreExists,
-)
+from yimatong.crypto.devices import versions
+from yimatong.crypto.devices.base import BLOCK_USAGES, KeyUsage
+from yimatong.crypto.devices.keybook import KeyBook, add
+from yimatong.crypto.devices.keystore import Contents, Key, Keystore
+from yimatong.crypto.errors import ComponentMismatch, DemonstrationKeysInProduction, KeystoreExists
 from yimatong.crypto.gm import sm2, sm4
 
-if sys.platform != "win32":
-    import fcntl
 
-
-class SoftDevice:
+class SoftDevice(KeyBook):
     """A :class:`~yimatong.crypto.devices.base.CryptoDevice` in software. Make one with :meth:`open` or ``create``."""
 
-    name: Final = "soft"
-    inline: Final = True
-
-    def __init__(self, keystore: Keystore, contents: Contents) -> None:
-        self._keystore = keystore
-        self._contents = contents
-        self._lock = threading.RLock()
+    name = "soft"
+    inline = True
 
     @classmethod
     def create(cls, path: Path, passphrase: str) -> Self:
@@ -70,7 +48,7 @@ class SoftDevice:
         """
         contents = Contents(demonstration=True)
         for usage in KeyUsage:
-            _add(contents, usage, _random(usage), 1)
+            add(contents, usage, *_made(usage), 1)
         return cls._create(path, passphrase, contents)
 
     @classmethod
@@ -95,98 +73,21 @@ class SoftDevice:
             raise DemonstrationKeysInProduction
         return cls(keystore, contents)
 
-    @property
-    def demonstration(self) -> bool:
-        """Whether the keys are for demonstration only."""
-        return self._contents.demonstration
-
-    @property
-    def is_cut_off(self) -> bool:
-        """Whether every import is refused."""
-        return self._contents.cut_off
-
-    def key_versions(self, usage: KeyUsage) -> Sequence[KeyInfo]:
-        """Return every version, newest first; sees what other processes changed (one ``stat`` a call)."""
-        with self._lock:
-            self._contents = self._keystore.reread(self._contents)
-        return [key.info for key in reversed(self._contents.keys) if key.usage == usage]
-
     def encrypt_blocks(self, usage: KeyUsage, version: int, blocks: bytes) -> bytes:
         """Return SM4-ECB of N x 16 bytes; see the protocol."""
-        return sm4.encrypt_blocks(self._sm4_key(usage, version), blocks)
+        return sm4.encrypt_blocks(self._block_key(usage, version).value, blocks)
 
     def decrypt_blocks(self, usage: KeyUsage, version: int, blocks: bytes) -> bytes:
         """Reverse :meth:`encrypt_blocks`."""
-        return sm4.decrypt_blocks(self._sm4_key(usage, version), blocks)
+        return sm4.decrypt_blocks(self._block_key(usage, version).value, blocks)
 
     def sign(self, version: int, digest: bytes) -> bytes:
         """Return r || s over a digest of 32 bytes; see the protocol."""
-        self.key_versions(KeyUsage.SIGNING)
-        key = versions.find(self._contents.keys, KeyUsage.SIGNING, version)
-        if not key.info.live:
-            raise KeyDisabled(usage=KeyUsage.SIGNING.value, version=version)
-        return sm2.sign_digest(key.value, digest)
+        return sm2.sign_digest(self._live_signing_key(version).value, digest)
 
     def public_key(self, version: int) -> bytes:
         """Return 04 || x || y of a signing version."""
-        return sm2.public_key(versions.find(self._contents.keys, KeyUsage.SIGNING, version).value)
-
-    def generate(self, usage: KeyUsage, *, version: int | None = None) -> KeyInfo:
-        """Make a new key from the system's random source; see the protocol."""
-        with self._change() as contents:
-            return _add(contents, usage, _random(usage), version)
-
-    def rotate(self, usage: KeyUsage) -> KeyInfo:
-        """Make a new version and activate it in one go; the old one stays enabled.
-
-        Raises:
-            KeyNotFound: there is nothing to rotate yet.
-        """
-        with self._change() as contents:
-            if not any(key.usage == usage for key in contents.keys):
-                raise KeyNotFound(usage=usage.value, version=1)
-            made = _add(contents, usage, _random(usage), None)
-            return versions.activate(contents.keys, usage, made.version).info
-
-    def import_component(self, usage: KeyUsage, component: Component) -> KeyInfo | None:
-        """Take one component of a ceremony; the last one makes the key; see the protocol."""
-        with self._change() as contents:
-            if contents.cut_off:
-                raise ImportRefusedAfterCutOff
-            components.check_importable(usage)
-            components.check(component)
-            staged = [item for item in contents.staged if item.component.ceremony == component.ceremony]
-            if any(item.usage != usage for item in staged):
-                raise ComponentsIncomplete(detail="the first component was for another usage")
-            taken = [item.component for item in staged]
-            components.check_fits(component, taken)
-            if len(taken) + 1 < component.parts:
-                contents.staged.append(Staged(usage=usage, component=component))
-                return None
-            contents.staged[:] = [s for s in contents.staged if s.component.ceremony != component.ceremony]
-            try:
-                return _add(contents, usage, components.combine([*taken, component]), None)
-            except ComponentMismatch as error:
-                mismatch = error
-        raise mismatch  # after the change: the dropped ceremony stays dropped
-
-    def import_components(self, usage: KeyUsage, given: Sequence[Component]) -> KeyInfo:
-        """Take all components of one ceremony at once.
-
-        Raises:
-            ComponentsIncomplete: fewer were given than announced. Other errors as ``import_component``.
-        """
-        info: KeyInfo | None = None
-        for component in given:
-            info = self.import_component(usage, component)
-        if info is None:
-            raise ComponentsIncomplete(detail="parts missing")
-        return info
-
-    def abandon_ceremony(self, ceremony: str) -> None:
-        """Drop the components taken so far for ``ceremony``."""
-        with self._change() as contents:
-            contents.staged[:] = [item for item in contents.staged if item.component.ceremony != ceremony]
+        return sm2.public_key(versions.find(self._newest().keys, KeyUsage.SIGNING, version).value)
 
     def transport_public_key(self) -> bytes:
         """Return the transport public key; the pair is made when it is asked for first."""
@@ -195,115 +96,31 @@ class SoftDevice:
                 contents.transport = contents.transport or sm2.generate_keypair()[0]
         return sm2.public_key(self._contents.transport)
 
-    def import_wrapped(self, usage: KeyUsage, wrapped: bytes, kcv: str, *, version: int | None = None) -> KeyInfo:
-        """Take an SM4 key wrapped under the transport key; see the protocol."""
-        with self._change() as contents:
-            if contents.cut_off:
-                raise ImportRefusedAfterCutOff
-            components.check_importable(usage)
-            try:
-                value = sm2.decrypt(contents.transport, wrapped)
-            except ValueError:
-                raise ComponentMismatch(what="wrapped key") from None
-            if len(value) != sm4.KEY_SIZE or sm4.key_check_value(value) != kcv.upper():
-                raise ComponentMismatch(what="key")
-            return _add(contents, usage, value, version)
+    def _make(self, usage: KeyUsage) -> tuple[bytes, str]:
+        return _made(usage)
 
-    def activate(self, usage: KeyUsage, version: int) -> KeyInfo:
-        """Make a ready version the active one; see the protocol."""
-        with self._change() as contents:
-            return versions.activate(contents.keys, usage, version).info
+    def _take(self, key: bytes) -> tuple[bytes, str]:
+        return key, sm4.key_check_value(key)
 
-    def switch_off(self, usage: KeyUsage, version: int) -> KeyInfo:
-        """Disable a version that is not active; see the protocol."""
-        with self._change() as contents:
-            return versions.switch(contents.keys, usage, version, KeyState.DISABLED).info
-
-    def switch_on(self, usage: KeyUsage, version: int) -> KeyInfo:
-        """Enable a disabled version again; the same errors."""
-        with self._change() as contents:
-            return versions.switch(contents.keys, usage, version, KeyState.ENABLED).info
-
-    def destroy(self, usage: KeyUsage, version: int) -> KeyInfo:
-        """Overwrite a version that is not active; see the protocol."""
-        with self._change() as contents:
-            key = versions.destroy(contents.keys, usage, version)
-            key.value = b""
-            return key.info
-
-    def backup(self, given: Sequence[Component]) -> bytes:
-        """Return everything but the transport key, sealed under what the components make; see the protocol."""
-        key = components.combine(given)
-        with self._lock:
-            self._contents = self._keystore.reread(self._contents)
-            return backups.seal(key, self._contents)
-
-    def restore(self, backup: bytes, given: Sequence[Component]) -> None:
-        """Take what this device does not hold and undo nothing that it knows; see the protocol."""
-        other = backups.unseal(components.combine(given), backup)
-        with self._change() as contents:
-            if contents.cut_off:
-                raise ImportRefusedAfterCutOff
-            contents.keys = versions.merge(contents.keys, other.keys)
-            for key in contents.keys:
-                if key.state is KeyState.DESTROYED:
-                    key.value = b""
-            contents.cut_off = other.cut_off
-            contents.demonstration = contents.demonstration or other.demonstration
-
-    def cut_off(self) -> None:
-        """Refuse every import from now on, in every process, for good; half-done ceremonies are dropped."""
-        with self._change() as contents:
-            contents.cut_off = True
-            contents.staged.clear()
-
-    def _sm4_key(self, usage: KeyUsage, version: int) -> bytes:
-        if usage not in BLOCK_USAGES:
-            message = f"a {usage.value} key encrypts no blocks"
-            raise ValueError(message)
-        return versions.find(self._contents.keys, usage, version).value
-
-    @contextmanager
-    def _change(self) -> Iterator[Contents]:
-        """Yield a copy of the newest contents; write it when the block ends well."""
+    def _unwrap(self, wrapped: bytes) -> tuple[bytes, str]:
         try:
-            with self._lock, _file_lock(self._keystore.path):
-                self._contents = self._keystore.reread(self._contents)
-                changed = _copy(self._contents)
-                yield changed
-                self._keystore.write(changed)
-                self._contents = changed
-        except OSError as error:
-            raise DeviceUnavailable(audit=str(error), device=self.name) from error
+            value = sm2.decrypt(self._contents.transport, wrapped)
+        except ValueError:
+            raise ComponentMismatch(what="wrapped key") from None
+        if len(value) != sm4.KEY_SIZE:
+            raise ComponentMismatch(what="key")
+        return value, sm4.key_check_value(value)
+
+    def _check_restored(self, keys: Sequence[Key]) -> None:
+        """Whatever opened under the custodians' key is what was sealed."""
+
+    def _renewed(self) -> None:
+        """Nothing is kept outside the book."""
 
 
-def _copy(contents: Contents) -> Contents:
-    return msgspec.msgpack.decode(msgspec.msgpack.encode(contents), type=Contents)
-
-
-def _random(usage: KeyUsage) -> bytes:
-    return secrets.token_bytes(sm4.KEY_SIZE) if usage in BLOCK_USAGES else sm2.generate_keypair()[0]
-
-
-def _add(contents: Contents, usage: KeyUsage, value: bytes, wanted: int | None) -> KeyInfo:
-    key = Key(
-        usage=usage,
-        version=versions.next_version(contents.keys, usage, wanted),
-        state=versions.state_of_new(contents.keys, usage),
-        kcv=sm4.key_check_value(value) if usage in BLOCK_USAGES else sm2.key_check_value(sm2.public_key(value)),
-        value=value,
-    )
-    contents.keys.append(key)
-    return key.info
-
-
-@contextmanager
-def _file_lock(path: Path) -> Iterator[None]:
-    """Hold an advisory lock beside ``path``; on Windows the thread lock has to do (one process)."""
-    handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if sys.platform != "win32":
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+def _made(usage: KeyUsage) -> tuple[bytes, str]:
+    if usage in BLOCK_USAGES:
+        value = secrets.token_bytes(sm4.KEY_SIZE)
+        return value, sm4.key_check_value(value)
+    value = sm2.generate_keypair()[0]
+    return value, sm2.key_check_value(sm2.public_key(value))

@@ -48,3 +48,20 @@ class HmacSm3:
 def hmac_sm3(key: bytes, data: bytes) -> bytes:
     """Return the 32-byte HMAC-SM3 of ``data`` under ``key``."""
     return HmacSm3(key).digest(data)
+
+
+class Sm3:
+    """An SM3 digest that is fed piece by piece."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self) -> None:
+        self._state = _EMPTY.copy()
+
+    def update(self, data: bytes) -> None:
+        """Feed more."""
+        self._state.update(data)
+
+    def digest(self) -> bytes:
+        """Return the 32-byte digest of everything fed so far."""
+        return self._state.copy().finalize()
