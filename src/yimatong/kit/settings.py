@@ -30,6 +30,28 @@ class Addresses(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     sandbox_control: str = "http://127.0.0.1:8491"
 
 
+class CryptoMachine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One crypto machine behind a library of GM/T 0018 (docs/crypto-machine.md)."""
+
+    name: str
+    """Names the machine in the key book; a machine that takes another's place gets a new name."""
+    library: Path
+    key_index: int = 1
+    """Key pair whose encryption half protects our keys outside the machine."""
+    pin: str = ""
+    """Access code of that key pair, 8 bytes at least; empty when the machine asks for none."""
+    signing_indexes: tuple[int, ...] = ()
+    """Key pairs for signing: the n-th is version n of the signing key."""
+    signing_pin: str = ""
+    kek_index: int = 0
+    """KEK under which new keys are made instead; 0 for none."""
+    sessions: int = 8
+    wait_s: float = 2.0
+    """How long a request waits for a session, or for another call to end, before it is refused."""
+    serialised: bool = True
+    """Whether no two calls of the library run at once; say no only where its maker promises thread safety."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that differs between two installations. Secrets come as values in a file of mode 0600."""
 
@@ -38,6 +60,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     database_url: str
     issuer: str = "610000"
     """Region code of the issuing province (GB/T 2260); part of every code's key derivation."""
+    device: Literal["soft", "sdf"] = "soft"
+    """Where the keys are: sealed in the keystore file, or in crypto machines, the file then holding their book."""
+    crypto_machines: tuple[CryptoMachine, ...] = ()
+    """In the order in which they are asked; the next one when one is lost."""
     keystore: Path
     keystore_passphrase: str
     web_session_key: str
@@ -47,10 +73,21 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     wechat_base_url: str = "http://127.0.0.1:8490"
     """Where WeChat Pay is: https://api.mch.weixin.qq.com in production."""
     real_name_base_url: str = "http://127.0.0.1:8490/realname"
+    records_keep_months: int = 13
+    """How many whole months of records of codes stay in the database before they are archived; 0 archives none."""
+    records_archive: Path | None = None
+    """Where archived records are kept, for core, web and worker; ``archive/records`` in the data folder if unset."""
+    label_serial_in_code: bool = True
+    """Whether a printed label's code carries its serial, so that one lost label can be revoked alone."""
     front_id: str = ""
     """Caller id of this process when it is a front."""
     front_secret: str = ""
     """64 hex characters; HMAC-SM3 key of this front."""
+
+    @property
+    def archive_folder(self) -> Path:
+        """Return the folder of the archived records."""
+        return self.records_archive or self.data / "archive" / "records"
 
     @property
     def production(self) -> bool:
