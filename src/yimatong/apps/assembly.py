@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from sqlalchemy import text
 
-from yimatong.crypto.devices.soft import SoftDevice
+from yimatong.crypto.devices.choice import open_device
 from yimatong.crypto.vault import Vault
 from yimatong.kit.db import Database
 from yimatong.kit.http import Outbound
@@ -58,10 +58,10 @@ def assemble(settings: Settings) -> Parts:
     """Open the crypto device and prepare the pools.
 
     Raises:
-        KeystoreUnreadable, PassphraseWrong: the device cannot be opened.
+        KeystoreUnreadable, PassphraseWrong, SdfLibraryUnusable: the device cannot be opened.
         DemonstrationKeysInProduction: production mode with demonstration keys.
     """
-    device = SoftDevice.open(settings.keystore, settings.keystore_passphrase, production=settings.production)
+    device = open_device(settings)
     outbound = Outbound()
     return Parts(
         settings=settings,
