@@ -43,11 +43,32 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.UniqueConstraint("org_code", name=op.f("uq_access_institution_org_code")),
     )
     op.create_table(
+        "access_key_ledger",
+        sa.Column("usage", sa.Text(), nullable=False),
+        sa.Column("version", sa.SmallInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("kcv", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("usage", "version", name=op.f("pk_access_key_ledger")),
+    )
+    op.create_table(
         "access_request_nonce",
         sa.Column("caller_id", sa.Text(), nullable=False),
         sa.Column("nonce", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("caller_id", "nonce", name=op.f("pk_access_request_nonce")),
+    )
+    op.create_table(
+        "access_resealing",
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("version", sa.SmallInteger(), nullable=False),
+        sa.Column("mark", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("resealed", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("moved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("place", name=op.f("pk_access_resealing")),
     )
     op.create_table(
         "access_session",
@@ -188,6 +209,53 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         "cards_arrival",
         ["institution_id", "delivery", "card_type", "number_blind"],
         unique=True,
+    )
+    op.create_table(
+        "cards_batch",
+        sa.Column("batch_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("batch_key", sa.LargeBinary(), nullable=False),
+        sa.Column("file_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("file_name", sa.Text(), nullable=False),
+        sa.Column("encoding", sa.Text(), nullable=False),
+        sa.Column("institution_id", sa.Text(), nullable=True),
+        sa.Column("tag", sa.Text(), nullable=True),
+        sa.Column("columns", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("rows", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("checked", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("kind IN ('residents', 'visit-cards', 'physical-cards')", name=op.f("ck_cards_batch_kind")),
+        sa.CheckConstraint(
+            "state IN ('receiving', 'received', 'checked', 'running', 'stopped', 'done')",
+            name=op.f("ck_cards_batch_state"),
+        ),
+        sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_cards_batch")),
+    )
+    op.create_index("ix_cards_batch_made_at", "cards_batch", ["made_at", "batch_id"], unique=False)
+    op.create_index("uq_cards_batch_key", "cards_batch", ["batch_key"], unique=True)
+    op.create_table(
+        "cards_batch_chunk",
+        sa.Column("batch_id", sa.Text(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="staged", nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("opened", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("known", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("bad", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("reasons", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("bad_regions", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("bad_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(state = 'staged') = (sealed IS NOT NULL)", name=op.f("ck_cards_batch_chunk_sealed_while_staged")
+        ),
+        sa.CheckConstraint("state IN ('staged', 'done')", name=op.f("ck_cards_batch_chunk_state")),
+        sa.PrimaryKeyConstraint("batch_id", "seq", name=op.f("pk_cards_batch_chunk")),
     )
     op.create_table(
         "cards_card_event",
@@ -406,6 +474,17 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
     )
     op.create_index("ix_cards_registry_resident_mpi", "cards_registry_resident", ["mpi"], unique=False)
     op.create_table(
+        "cards_tag",
+        sa.Column("vuid", sa.Text(), nullable=False),
+        sa.Column("tag", sa.Text(), nullable=False),
+        sa.Column("region_code", sa.Text(), nullable=False),
+        sa.Column("batch_id", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("vuid", "tag", name=op.f("pk_cards_tag")),
+    )
+    op.create_index("ix_cards_tag_tag", "cards_tag", ["tag", "region_code"], unique=False)
+    op.create_table(
         "care_visit",
         sa.Column("institution_id", sa.Text(), nullable=False),
         sa.Column("visit_no", sa.Text(), nullable=False),
@@ -500,6 +579,16 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         postgresql_using="gin",
         postgresql_with={"fastupdate": "off"},
     )
+    op.create_table(
+        "empi_visit_card",
+        sa.Column("institution_id", sa.Text(), nullable=False),
+        sa.Column("number_blind", sa.LargeBinary(), nullable=False),
+        sa.Column("number_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("mpi", sa.Uuid(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("institution_id", "number_blind", name=op.f("pk_empi_visit_card")),
+    )
+    op.create_index("ix_empi_visit_card_mpi", "empi_visit_card", ["mpi"], unique=False)
     op.create_table(
         "kit_alarm",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -985,6 +1074,47 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("order_no", "movement", "line", name=op.f("pk_payments_ledger_entry")),
     )
     op.create_index("ix_payments_ledger_entry_account", "payments_ledger_entry", ["account", "at"], unique=False)
+    op.create_table(
+        "access_key_ceremony",
+        sa.Column("approval_id", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="open", nullable=False),
+        sa.Column("version", sa.SmallInteger(), nullable=True),
+        sa.Column("failure", sa.Text(), server_default="", nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(state IN ('done', 'failed')) = (done_at IS NOT NULL)", name=op.f("ck_access_key_ceremony_ended")
+        ),
+        sa.CheckConstraint("state IN ('open', 'running', 'done', 'failed')", name=op.f("ck_access_key_ceremony_state")),
+        sa.ForeignKeyConstraint(
+            ["approval_id"], ["access_approval.approval_id"], name=op.f("fk_access_key_ceremony_approval_id")
+        ),
+        sa.PrimaryKeyConstraint("approval_id", name=op.f("pk_access_key_ceremony")),
+    )
+    op.create_index(
+        "uq_access_key_ceremony_running",
+        "access_key_ceremony",
+        ["state"],
+        unique=True,
+        postgresql_where=sa.text("state = 'running'"),
+    )
+    op.create_table(
+        "access_key_ceremony_part",
+        sa.Column("approval_id", sa.Text(), nullable=False),
+        sa.Column("part", sa.SmallInteger(), nullable=False),
+        sa.Column("operator_id", sa.Text(), nullable=False),
+        sa.Column("kcv", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["approval_id"], ["access_key_ceremony.approval_id"], name=op.f("fk_access_key_ceremony_part_approval_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["operator_id"], ["access_operator.operator_id"], name=op.f("fk_access_key_ceremony_part_operator_id")
+        ),
+        sa.PrimaryKeyConstraint("approval_id", "part", name=op.f("pk_access_key_ceremony_part")),
+        sa.UniqueConstraint(
+            "approval_id", "operator_id", name=op.f("uq_access_key_ceremony_part_approval_id_operator_id")
+        ),
+    )
     # ### end Alembic commands ###
     triggers = Path(__file__).with_name("0001_triggers.sql").read_text()
     op.get_bind().connection.driver_connection.execute(triggers.encode())
@@ -992,6 +1122,13 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
 
 def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_table("access_key_ceremony_part")
+    op.drop_index(
+        "uq_access_key_ceremony_running",
+        table_name="access_key_ceremony",
+        postgresql_where=sa.text("state = 'running'"),
+    )
+    op.drop_table("access_key_ceremony")
     op.drop_index("ix_payments_ledger_entry_account", table_name="payments_ledger_entry")
     op.drop_table("payments_ledger_entry")
     op.drop_table("access_approval")
@@ -1044,6 +1181,8 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_index("uq_kit_alarm_open", table_name="kit_alarm", postgresql_where=sa.text("acknowledged_at IS NULL"))
     op.drop_index("ix_kit_alarm_last", table_name="kit_alarm")
     op.drop_table("kit_alarm")
+    op.drop_index("ix_empi_visit_card_mpi", table_name="empi_visit_card")
+    op.drop_table("empi_visit_card")
     op.drop_index(
         "ix_empi_person_name_tokens",
         table_name="empi_person",
@@ -1062,6 +1201,8 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_table("empi_certificate")
     op.drop_index("ix_care_visit_vuid", table_name="care_visit")
     op.drop_table("care_visit")
+    op.drop_index("ix_cards_tag_tag", table_name="cards_tag")
+    op.drop_table("cards_tag")
     op.drop_index("ix_cards_registry_resident_mpi", table_name="cards_registry_resident")
     op.drop_table("cards_registry_resident")
     op.drop_table("cards_record_archive")
@@ -1100,6 +1241,10 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_table("cards_code_record")
     op.drop_table("cards_code_policy")
     op.drop_table("cards_card_event")
+    op.drop_table("cards_batch_chunk")
+    op.drop_index("uq_cards_batch_key", table_name="cards_batch")
+    op.drop_index("ix_cards_batch_made_at", table_name="cards_batch")
+    op.drop_table("cards_batch")
     op.drop_index("uq_cards_arrival_row", table_name="cards_arrival")
     op.drop_index("ix_cards_arrival_waiting", table_name="cards_arrival", postgresql_where=sa.text("state = 'waiting'"))
     op.drop_index("ix_cards_arrival_delivery", table_name="cards_arrival")
@@ -1127,7 +1272,9 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     )
     op.drop_table("cards_account")
     op.drop_table("access_session")
+    op.drop_table("access_resealing")
     op.drop_table("access_request_nonce")
+    op.drop_table("access_key_ledger")
     op.drop_table("access_institution")
     op.drop_table("access_idempotency")
     # ### end Alembic commands ###

@@ -1,10 +1,19 @@
+CREATE OR REPLACE FUNCTION kit_only_resealed() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF TG_OP = 'UPDATE' AND to_jsonb(NEW) - TG_ARGV[0] = to_jsonb(OLD) - TG_ARGV[0]
+            AND (to_jsonb(NEW) -> TG_ARGV[0] = 'null') = (to_jsonb(OLD) -> TG_ARGV[0] = 'null') THEN
+            RETURN NEW;
+        END IF;
+        RAISE EXCEPTION '% is only ever inserted into', TG_TABLE_NAME
+            USING ERRCODE = 'integrity_constraint_violation';
+    END $$;
 CREATE OR REPLACE FUNCTION kit_only_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         RAISE EXCEPTION '% is only ever inserted into', TG_TABLE_NAME
             USING ERRCODE = 'integrity_constraint_violation';
     END $$;
 CREATE OR REPLACE TRIGGER cards_account_event_only_inserted BEFORE UPDATE OR DELETE ON cards_account_event
-    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
+    FOR EACH ROW EXECUTE FUNCTION kit_only_resealed('sealed');
 CREATE OR REPLACE TRIGGER cards_account_event_never_emptied BEFORE TRUNCATE ON cards_account_event
     FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
 CREATE OR REPLACE FUNCTION kit_make_month_partition(parent text, month date) RETURNS boolean LANGUAGE plpgsql AS $$

@@ -94,3 +94,16 @@ contribution = Table(
     PrimaryKeyConstraint("mpi", "contribution_id"),
 )
 """What each provider said of a person, with its real-name mark (实名制标识); kept for ever."""
+
+visit_card = Table(
+    "empi_visit_card",
+    metadata,
+    Column("institution_id", Text, nullable=False),
+    Column("number_blind", LargeBinary, nullable=False),
+    Column("number_sealed", LargeBinary, nullable=False),
+    Column("mpi", Uuid, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("institution_id", "number_blind"),
+    Index("ix_empi_visit_card_mpi", "mpi"),
+)
+"""就诊卡交叉索引: which person a visit card number stands for in its institution. The number is sealed and blinded."""

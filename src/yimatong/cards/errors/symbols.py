@@ -58,7 +58,7 @@ class LabelFontMissing(Unavailable):
 
 
 class SheetRefused(Refusal):
-    """Some places of a sheet cannot be printed; nothing was printed."""
+    """Some places of a sheet cannot be printed; nothing was printed. A place is its number from 1."""
 
     code = "CRD-2056"
     status = 409

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yimatong.cards.models.accounts import account, account_event, account_join, holder
+from yimatong.cards.models.batches import batch, batch_chunk, tag
 from yimatong.cards.models.codes import code_record, code_use, record_archive
 from yimatong.cards.models.family import family
 from yimatong.cards.models.labels import label
@@ -15,6 +16,8 @@ __all__ = [
     "account_event",
     "account_join",
     "arrival",
+    "batch",
+    "batch_chunk",
     "card_event",
     "code_policy",
     "code_record",
@@ -27,4 +30,5 @@ __all__ = [
     "physical_card",
     "record_archive",
     "registry_resident",
+    "tag",
 ]

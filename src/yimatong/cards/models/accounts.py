@@ -78,7 +78,7 @@ account_event = Table(
 """History of every change: what, who, when, from where. ``sealed`` holds what was before and after, already masked.
 Rows are only ever inserted."""
 
-append_only(account_event)
+append_only(account_event, resealed="sealed")
 
 account_join = Table(
     "cards_account_join",

@@ -1,0 +1,1 @@
+"""Batches: residents, visit cards and physical cards from files."""

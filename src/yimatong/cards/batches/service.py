@@ -1,0 +1,188 @@
+"""Verbs of batches: receive a file, try it without writing, start, stop.
+
+Receiving cuts the file into chunks of rows, sealed, in the database: from then on nobody needs the file, and a process
+that is killed goes on where it was. The same file with the same options is the same batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from yimatong.access.caller import Scope
+from yimatong.cards.batches import chunks, columns, queries, reading
+from yimatong.cards.batches.schemas import BatchView
+from yimatong.cards.errors import BatchEmpty, BatchOptionInvalid, BatchStateWrong
+from yimatong.cards.models import batch, batch_chunk
+from yimatong.crypto.gm.sm3 import sm3
+from yimatong.crypto.vault import Vault
+from yimatong.kit import jobs
+from yimatong.kit.db import Connection, Database
+from yimatong.kit.ids import new_id
+
+JOB: Final = "cards.batch"
+TAG_MAX: Final = 20
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a file is to be taken. ``given`` names headings by field where the file's own are not known ones."""
+
+    kind: str
+    institution_id: str | None = None
+    tag: str | None = None
+    given: Mapping[str, str] = {}
+
+    def check(self) -> None:
+        """Refuse what does not fit the kind.
+
+        Raises:
+            BatchOptionInvalid.
+        """
+        if self.kind not in columns.KINDS:
+            raise BatchOptionInvalid(detail=self.kind)
+        if self.kind != "residents" and not self.institution_id:
+            raise BatchOptionInvalid(detail="institution")
+        if self.tag is not None and (
+            self.kind != "residents" or not 0 < len(self.tag) <= TAG_MAX or not self.tag.isprintable()
+        ):
+            raise BatchOptionInvalid(detail="tag")
+
+
+async def receive(
+    db: Database, vault: Vault, path: Path, options: Options, *, file_name: str, made_by: str, now: datetime
+) -> BatchView:
+    """Take in a file and return its batch; one that was taken in before is given back as it stands.
+
+    Raises:
+        BatchFileUnreadable, BatchEmpty, BatchColumnsMissing, BatchOptionInvalid: nothing was kept.
+    """
+    options.check()
+    source = await asyncio.to_thread(reading.look, path)
+    mapped = columns.match(options.kind, source.heading, options.given)
+    about = {
+        "fields": mapped.columns,
+        "headings": {field: source.heading[place] for field, place in mapped.columns.items()},
+        "unknown": list(mapped.unknown),
+    }
+    key = sm3(msgspec.json.encode([options.kind, options.institution_id, options.tag, mapped.columns]) + source.digest)
+    values = {
+        "batch_id": new_id("bat"),
+        "kind": options.kind,
+        "batch_key": key,
+        "file_digest": source.digest,
+        "file_name": file_name[-200:],
+        "encoding": source.encoding,
+        "institution_id": options.institution_id,
+        "tag": options.tag,
+        "columns": about,
+        "state": "receiving",
+        "made_by": made_by,
+        "made_at": now,
+        "changed_at": now,
+    }
+    async with db.transaction() as tx:
+        await tx.execute(insert(batch).values(**values).on_conflict_do_nothing(index_elements=["batch_key"]))
+        row = (await tx.execute(select(batch.c.batch_id, batch.c.state).where(batch.c.batch_key == key))).one()
+    if row.state == "receiving":
+        await _take_in(db, vault, row.batch_id, _cut(source, mapped.columns), now=now)
+    async with db.read() as tx:
+        return await queries.read(tx, row.batch_id, scope=queries.EVERYTHING)
+
+
+def _cut(source: reading.Source, fields: Mapping[str, int]) -> Iterator[list[list[Any]]]:
+    """Yield the chunks of a file: rows of [number in the file, value of each field]."""
+    places = list(fields.values())
+    rows = (
+        [number, *(cells[place] if place < len(cells) else "" for place in places)]
+        for number, cells in reading.rows(source)
+    )
+    while part := list(islice(rows, chunks.ROWS)):
+        yield part
+
+
+async def _take_in(
+    db: Database, vault: Vault, batch_id: str, parts: Iterator[list[list[Any]]], *, now: datetime
+) -> None:
+    """Stage the chunks that are not staged yet; the last transaction says that all are there."""
+    total = 0
+    numbered = enumerate(parts)
+    while group := await asyncio.to_thread(lambda: list(islice(numbered, 20))):
+        sealer = await vault.sealer()
+        values = [
+            {"batch_id": batch_id, "seq": seq, "rows": len(rows), "sealed": chunks.sealed(sealer, batch_id, seq, rows)}
+            for seq, rows in group
+        ]
+        total += sum(len(rows) for _, rows in group)
+        async with db.transaction() as tx:
+            await tx.execute(insert(batch_chunk).values(values).on_conflict_do_nothing())
+    async with db.transaction() as tx:
+        if not total:
+            await tx.execute(batch.delete().where(batch.c.batch_id == batch_id))
+        else:
+            await tx.execute(
+                update(batch)
+                .where(batch.c.batch_id == batch_id, batch.c.state == "receiving")
+                .values(state="received", rows=total, changed_at=now)
+            )
+    if not total:
+        raise BatchEmpty
+
+
+async def check(
+    db: Database, vault: Vault, batch_id: str, *, scope: Scope, now: datetime, say: Callable[[int], None]
+) -> BatchView:
+    """Try every row against the rules and the index without writing; ``say`` hears how many rows were tried.
+
+    Raises:
+        BatchNotFound; BatchStateWrong: it runs, or is done.
+    """
+    async with db.read() as tx:
+        about = await queries.find(tx, batch_id, scope=scope)
+    if about.state not in {"received", "checked", "stopped"}:
+        raise BatchStateWrong(state=about.state)
+    found = await chunks.try_all(db, vault, about, now=now, say=say)
+    async with db.transaction() as tx:
+        await tx.execute(
+            update(batch)
+            .where(batch.c.batch_id == batch_id, batch.c.state.in_(("received", "checked")))
+            .values(state="checked", checked=msgspec.to_builtins(found), changed_at=now)
+        )
+        return await queries.read(tx, batch_id, scope=scope)
+
+
+async def start(connection: Connection, batch_id: str, *, scope: Scope, now: datetime, queue: bool) -> BatchView:
+    """Let a batch run, or run on; with ``queue`` the worker does it. A batch that is done stays so.
+
+    Raises:
+        BatchNotFound; BatchStateWrong: the file is not all there.
+    """
+    about = await queries.find(connection, batch_id, scope=scope, for_update=True)
+    if about.state == "receiving":
+        raise BatchStateWrong(state=about.state)
+    if about.state != "done":
+        values = {"state": "running", "started_at": about.started_at or now, "changed_at": now}
+        await connection.execute(update(batch).where(batch.c.batch_id == batch_id).values(**values))
+        if queue:
+            await jobs.defer(connection, task=JOB, args={"batch_id": batch_id})
+    return await queries.read(connection, batch_id, scope=scope)
+
+
+async def stop(connection: Connection, batch_id: str, *, scope: Scope, now: datetime) -> BatchView:
+    """Stop a batch after the chunks that are under way; what is done stays done.
+
+    Raises:
+        BatchNotFound; BatchStateWrong: it does not run.
+    """
+    about = await queries.find(connection, batch_id, scope=scope, for_update=True)
+    if about.state != "running":
+        raise BatchStateWrong(state=about.state)
+    await connection.execute(update(batch).where(batch.c.batch_id == batch_id).values(state="stopped", changed_at=now))
+    return await queries.read(connection, batch_id, scope=scope)

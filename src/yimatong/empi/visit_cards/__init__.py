@@ -1,0 +1,1 @@
+"""Visit cards of institutions: which person a number stands for there."""
