@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from core_world import make_resident
 
 from yimatong_sdk import ApiError, Client
 
@@ -23,9 +24,30 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/accounts/{vuid}"): "AI",
     ("POST", "/api/v1/accounts/{vuid}/state"): "AI",
     ("POST", "/api/v1/accounts/{vuid}/page-links"): "A",
+    ("POST", "/api/v1/accounts/without-certificate"): "IT",
+    ("POST", "/api/v1/accounts/search"): "AI",
+    ("POST", "/api/v1/accounts/{vuid}/certificate"): "AI",
+    ("POST", "/api/v1/accounts/{vuid}/update"): "AI",
+    ("GET", "/api/v1/accounts/{vuid}/history"): "AI",
+    ("GET", "/api/v1/accounts/{vuid}/aliases"): "AI",
+    ("POST", "/api/v1/accounts/{vuid}/aliases/{alias}"): "AI",
+    ("GET", "/api/v1/accounts/{vuid}/family"): "AI",
+    ("POST", "/api/v1/accounts/{vuid}/family"): "AI",
+    ("POST", "/api/v1/family/{relation_id}/end"): "AI",
     ("POST", "/api/v1/codes"): "AIT",
     ("POST", "/api/v1/codes/verify"): "IT",
     ("POST", "/api/v1/codes/revoke"): "AI",
+    ("GET", "/api/v1/codes/offline"): "IT",
+    ("POST", "/api/v1/codes/offline-uses"): "IT",
+    ("GET", "/api/v1/codes/records"): "AI",
+    ("GET", "/api/v1/codes/records/counts"): "AI",
+    ("POST", "/api/v1/codes/drawings"): "AIT",
+    ("GET", "/api/v1/symbologies"): "AIT",
+    ("POST", "/api/v1/labels"): "IT",
+    ("POST", "/api/v1/labels/sheets"): "IT",
+    ("POST", "/api/v1/labels/{serial}/revoke"): "AI",
+    ("GET", "/api/v1/accounts/{vuid}/labels"): "AI",
+    ("POST", "/api/v1/kiosk-links"): "T",
     ("POST", "/api/v1/visits"): "IT",
     ("GET", "/api/v1/visits/{visit_no}"): "I",
     ("GET", "/api/v1/visits/{visit_no}/bills"): "IT",
@@ -52,6 +74,9 @@ ABSENT = {
     "order_no": "P20991231999999999999",
     "refund_no": "R20991231999999999999",
     "record_id": "rec_0",
+    "serial": "L000000000",
+    "alias": "E" * 64,
+    "relation_id": "fam_" + "0" * 32,
 }
 NEW_ITEMS = [{"name": "西药费", "amount_fen": 100}]
 
@@ -60,8 +85,18 @@ def bodies(facts: dict[str, str]) -> dict[str, Any]:
     """Return what each operation is sent, about the objects in ``facts``."""
     return {
         "/api/v1/accounts/{vuid}/state": {"state": "active"},
+        "/api/v1/accounts/{vuid}/certificate": {
+            "resident": vars(make_resident()),
+            "real_name": "police_online",
+            "old": {"id_type": "01", "id_number": "11010519491231002X"},
+        },
+        "/api/v1/accounts/{vuid}/update": {"address": "陕西省西安市"},
+        "/api/v1/accounts/{vuid}/aliases/{alias}": {"on": False},
+        "/api/v1/accounts/{vuid}/family": {"member_vuid": facts["vuid"], "relation": "20", "consent": "birth"},
         "/api/v1/codes": {"vuid": facts["vuid"]},
         "/api/v1/codes/revoke": {"vuid": facts["vuid"]},
+        "/api/v1/labels": {"vuid": facts["vuid"]},
+        "/api/v1/labels/{serial}/revoke": {"vuid": facts["vuid"]},
         "/api/v1/visits": {
             "visit_no": "V-of-another",
             "verification_id": facts["record_id"],
@@ -103,7 +138,7 @@ def test_the_matrix_has_a_row_for_every_operation(document: dict[str, Any]) -> N
 
 def answer(client: Client, method: str, path: str, facts: dict[str, str]) -> tuple[int, str]:
     """Call and return (status, code), the code empty when it was done."""
-    target = path.format(**facts)
+    target = path.format(**ABSENT | facts)
     body = bodies(facts).get(path) if method == "POST" else None
     try:
         client.call(method, target, body)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from sqlalchemy import text
 
+from yimatong.cards.records.archive import Archive
 from yimatong.crypto.devices.choice import open_device
 from yimatong.crypto.vault import Vault
 from yimatong.kit.db import Database
@@ -25,6 +26,11 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
     outbound: Outbound
     channels: Mapping[str, PaymentChannel]
+
+    @property
+    def archive(self) -> Archive:
+        """Return the archive of the records of codes."""
+        return Archive(self.settings.archive_folder, self.vault)
 
     @property
     def desk(self) -> Desk:
