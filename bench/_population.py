@@ -65,7 +65,7 @@ async def enrol_terminals(parts: Parts, count: int) -> dict[str, bytes]:
 
 
 async def load(parts: Parts, count: int, *, first: int = 0) -> None:
-    """Load the persons and accounts with the numbers ``first`` to ``count`` - 1."""
+    """Load the persons and accounts with the numbers ``first`` to ``count`` - 1; the hospital holds all accounts."""
     sealer, blinder = await parts.vault.sealer(), await parts.vault.blinder()
     now = clock.now()
     with psycopg.connect(parts.settings.database_url) as connection:
@@ -86,8 +86,15 @@ async def load(parts: Parts, count: int, *, first: int = 0) -> None:
             copy.set_types(["text", "int2", "uuid", "int2", "text", "timestamptz", "timestamptz"])
             for number in range(first, count):
                 copy.write_row((vuid_of(number), 1, mpi_of(number), 1, "active", now, now))
+        with connection.cursor().copy(
+            "COPY cards_holder (vuid, holder, real_name_level, since) FROM STDIN WITH (FORMAT BINARY)"
+        ) as copy:
+            copy.set_types(["text", "text", "int2", "timestamptz"])
+            for number in range(first, count):
+                copy.write_row((vuid_of(number), HOSPITAL, 3, now))
     with psycopg.connect(parts.settings.database_url, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE) empi_person")
+        connection.execute("VACUUM (ANALYZE) cards_holder")
         connection.execute("VACUUM (ANALYZE) cards_account")
 
 

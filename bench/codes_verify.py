@@ -17,7 +17,6 @@ import os
 import secrets
 import sys
 import time
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -31,8 +30,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import _load
 import _pgbench
 import _population
+from _signed import Prepared, percentile, settle
 
-from yimatong.access import request_auth
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.codec import CodeClass, Valid, dynamic_text, seal_valid
 from yimatong.cards.codes.endpoints import VERIFY_PATH
@@ -48,14 +47,6 @@ NUMBER_FEW = 40_000
 _say = Console(stderr=True)
 
 
-class Prepared:
-    """Requests of one round, and what is needed to check their answers."""
-
-    def __init__(self) -> None:
-        self.requests: list[bytes] = []
-        self.signers: list[tuple[bytes, str]] = []
-
-
 async def prepare(parts: Parts, terminals: dict[str, bytes], host: str, numbers: Sequence[int]) -> Prepared:
     """Make one genuine code per number and sign one request for it."""
     made = Prepared()
@@ -68,47 +59,13 @@ async def prepare(parts: Parts, terminals: dict[str, bytes], host: str, numbers:
         valid = Valid(CodeClass.VISIT, now, 600, secrets.token_bytes(5))
         body = json.dumps({"code": dynamic_text(vuid, seal_valid(key, valid)), "purpose": "visit"}).encode()
         caller_id, secret = callers[index % len(callers)]
-        nonce, idempotency_key = secrets.token_hex(16), uuid.uuid4().hex
-        text = request_auth.request_text(
-            method="POST", target=VERIFY_PATH, timestamp=now, nonce=nonce, bound=idempotency_key, body=body
-        )
-        authorization = request_auth.header(
-            caller_id=caller_id, timestamp=now, nonce=nonce, signature=request_auth.sign(secret, text)
-        )
-        head = (
-            f"POST {VERIFY_PATH} HTTP/1.1\r\nhost: {host}\r\nauthorization: {authorization}\r\n"
-            f"idempotency-key: {idempotency_key}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\n\r\n"
-        )
-        made.requests.append(head.encode() + body)
-        made.signers.append((secret, nonce))
+        made.add(path=VERIFY_PATH, host=host, caller_id=caller_id, secret=secret, body=body)
     return made
 
 
 def wrong(prepared: Prepared, answers: Sequence[bytes]) -> int:
     """Count answers that are not a signed, genuine 200 with the resident in it."""
-    errors = 0
-    for (secret, nonce), answer in zip(prepared.signers, answers, strict=True):
-        head, _, body = answer.partition(b"\r\n\r\n")
-        headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
-        text = request_auth.answer_text(
-            status=200, timestamp=int(headers.get(b"ymt-timestamp", b"0")), nonce=nonce, body=body
-        )
-        signed = request_auth.sign(secret, text).encode() == headers.get(b"ymt-signature")
-        if not (signed and head.startswith(b"HTTP/1.1 200") and b'"id_number":"610102' in body):
-            errors += 1
-    return errors
-
-
-def percentile(sorted_seconds: Sequence[float], share: float) -> float:
-    """Return a percentile in milliseconds."""
-    return sorted_seconds[min(int(len(sorted_seconds) * share), len(sorted_seconds) - 1)] * 1000
-
-
-def settle(url: str) -> None:
-    """Give both sides the same start: no dirty pages of the other one."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CHECKPOINT")
+    return prepared.wrong(answers, status=200, holds=b'"id_number":"610102')
 
 
 class Side:
@@ -254,10 +211,12 @@ async def _ours(side: Side, url: str, arguments: argparse.Namespace, *, few: int
 
 def _baseline(url: str, arguments: argparse.Namespace) -> dict[str, float]:
     settle(url)
-    _say.print("基线 pgbench / baseline: the same statements, one transaction each\n" + _pgbench.SCRIPT)
+    _say.print("基线 pgbench / baseline: the same statements, one transaction each")
+    _say.print(_pgbench.VERIFY, markup=False, highlight=False)
     by_clients = _pgbench.best(
         find(user=None) / "pgbench",
         url,
+        _pgbench.VERIFY,
         accounts=arguments.accounts,
         terminals=TERMINALS,
         clients=CLIENTS,
