@@ -41,6 +41,7 @@ relock:
 	$(BIN)/python bootstrap/relock.py
 
 clean:
-	rm -rf .venv node_modules build dist src/yimatong/web/static/vendor src/*.egg-info sdk/python/*.egg-info
+	rm -rf .venv node_modules build dist src/yimatong/web/static/vendor src/*.egg-info
+	rm -rf src/yimatong/cards/symbologies/vendor sdk/python/*.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis
 	find src sdk tests bench drills migrations bootstrap -name __pycache__ -type d -prune -exec rm -rf {} +

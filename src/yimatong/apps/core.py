@@ -80,6 +80,8 @@ def _dependencies(parts: Parts, verifications: Batch[Item, VerifiedCode]) -> dic
         "real_name": check,
         "web_url": parts.settings.addresses.web,
         "core_url": parts.settings.addresses.core,
+        "label_serial_in_code": parts.settings.label_serial_in_code,
+        "family_members_max": parts.settings.family_members_max,
         "channels": parts.channels,
         "db": parts.db,
         "vault": parts.vault,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from yimatong.kit.errors import Refusal
+
+_OTHERS: Final = 0o077
 
 
 class SettingsInvalid(Refusal):
@@ -65,7 +67,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     crypto_machines: tuple[CryptoMachine, ...] = ()
     """In the order in which they are asked; the next one when one is lost."""
     keystore: Path
-    keystore_passphrase: str
+    keystore_passphrase: str = ""
+    """Only where no secret of the operating system can hold it."""
+    keystore_secret_file: Path | None = None
+    """File of the passphrase, readable by its owner only; else the systemd credential ``ymt-keystore`` counts."""
     web_session_key: str
     """64 hex characters; signs the CSRF token of the pages."""
     addresses: Addresses = Addresses()
@@ -79,10 +84,40 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Where archived records are kept, for core, web and worker; ``archive/records`` in the data folder if unset."""
     label_serial_in_code: bool = True
     """Whether a printed label's code carries its serial, so that one lost label can be revoked alone."""
+    family_members_max: int = 8
+    """How many family members one guardian's phone may manage."""
     front_id: str = ""
     """Caller id of this process when it is a front."""
     front_secret: str = ""
     """64 hex characters; HMAC-SM3 key of this front."""
+
+    def keystore_secret(self) -> str:
+        """Return the passphrase of the keystore: from the secret file, a systemd credential, or these settings.
+
+        A systemd unit passes it with ``LoadCredential=ymt-keystore:PATH`` (systemd.exec(5)); it is read at each use.
+
+        Raises:
+            SettingsInvalid: the file cannot be read, is open to others, or nothing holds a passphrase.
+        """
+        folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+        credential = Path(folder) / "ymt-keystore"
+        place = self.keystore_secret_file or (credential if folder and credential.is_file() else None)
+        if place is None:
+            if not self.keystore_passphrase:
+                raise SettingsInvalid(
+                    detail="没有密钥库口令 (no keystore_secret_file, credential or keystore_passphrase)"
+                )
+            return self.keystore_passphrase
+        try:
+            mode = place.stat().st_mode
+            secret = place.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsInvalid(detail=f"keystore_secret_file {place}: {error}") from error
+        if os.name != "nt" and mode & _OTHERS:
+            raise SettingsInvalid(detail=f"keystore_secret_file {place}: 权限过宽，应为0600或0400 (open to others)")
+        if not secret:
+            raise SettingsInvalid(detail=f"keystore_secret_file {place}: 为空 (empty)")
+        return secret
 
     @property
     def archive_folder(self) -> Path:
