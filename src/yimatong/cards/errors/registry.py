@@ -124,12 +124,3 @@ class DeliveryNotFound(Refusal):
     status = 404
     zh = "没有找到该批次"
     en = "no such delivery"
-
-
-class DivergenceRemains(Refusal):
-    """``ymt verify cards`` found what it may not or could not mend by itself."""
-
-    code = "CRD-3014"
-    status = 409
-    zh = "实体卡登记与电子健康卡账户仍有 {remaining} 处不一致"
-    en = "the registry and the accounts still differ in {remaining} places"

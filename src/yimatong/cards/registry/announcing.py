@@ -49,18 +49,17 @@ async def announce_persons(
     mpis: Sequence[UUID],
     *,
     now: datetime,
-    at_least: int = 0,
-    instead_of: Mapping[UUID, str | None] | None = None,
+    seen: Mapping[UUID, tuple[str | None, int]] | None = None,
 ) -> None:
     """Tell the registry which account each person has, or that there is none.
 
-    ``at_least`` raises the message's version above one that the registry holds by mistake. That a person has *no*
-    account is only believed in place of ``instead_of``, the VUID seen in the registry: such news has no lock that
-    would order it against an account being opened this moment.
+    ``seen`` is for repairs: the VUID and the version that the registry was seen to hold by mistake. An entry that still
+    has this version takes the news, even if the version is from the future. That a person has *no* account is only
+    believed in place of the VUID seen: such news has no lock that orders it against an account being opened now.
     """
     accounts = await queries.accounts_of_persons(connection, mpis)
     certificates = await persons.certificates_of(connection, mpis)
-    wrong = instead_of or {}
+    wrong = seen or {}
     items: list[dict[str, object]] = []
     for mpi in sorted(mpis):
         known = accounts.get(mpi)
@@ -69,7 +68,8 @@ async def announce_persons(
                 "mpi": mpi.hex,
                 "vuid": known.vuid if known else None,
                 "state": known.state if known else None,
-                "instead_of": wrong.get(mpi),
+                "instead_of": wrong.get(mpi, (None, 0))[0],
+                "held": wrong.get(mpi, (None, 0))[1],
                 "certificates": [[id_type, blind.hex()] for id_type, blind in certificates[mpi]],
             }
         )
@@ -79,10 +79,29 @@ async def announce_persons(
             connection,
             topic=ACCOUNTS_CHANGED,
             ordering_key=f"registry:{part[0]['mpi']}",
-            payload={"persons": part, "at_least": at_least},
+            payload={"persons": part},
             now=now,
         )
 
+
+_FORGET_VERSIONS = (
+    text(
+        """
+        UPDATE cards_registry_resident r SET account_version = 0
+        FROM jsonb_to_recordset(cast(:items AS jsonb)) AS c (id_type text, id_blind text, held bigint)
+        WHERE c.held > 0 AND r.id_type = c.id_type AND r.id_blind = decode(c.id_blind, 'hex')
+          AND r.account_version = c.held
+        """
+    ),
+    text(
+        """
+        UPDATE cards_registry_resident r SET account_version = 0
+        FROM jsonb_to_recordset(cast(:items AS jsonb)) AS c (mpi uuid, held bigint)
+        WHERE c.held > 0 AND r.mpi = c.mpi AND r.account_version = c.held
+        """
+    ),
+)
+"""Of a repair: the version that the registry holds by mistake counts no more."""
 
 _HEAR = text(
     """
@@ -150,16 +169,24 @@ async def hear_accounts(connection: Connection, payload: Mapping[str, Any], *, m
     """Let the registry take in what the accounts told, link the persons' cards, and tell of the links."""
     told = payload["persons"]
     rows = [
-        {**{name: person[name] for name in ("mpi", "vuid", "state", "instead_of")}, "id_type": kind, "id_blind": blind}
+        {
+            **{name: person[name] for name in ("mpi", "vuid", "state", "instead_of")},
+            "held": person.get("held", 0),
+            "id_type": kind,
+            "id_blind": blind,
+        }
         for person in told
         for kind, blind in person["certificates"]
     ]
     given = {
         "items": msgspec.json.encode(rows).decode(),
         "persons": msgspec.json.encode(told).decode(),
-        "version": max(message_id, payload["at_least"]),
+        "version": message_id,
         "now": now,
     }
+    if any(row["held"] for row in rows):
+        for statement in _FORGET_VERSIONS:
+            await connection.execute(statement, {"items": given["items"]})
     await connection.execute(_HEAR, {name: given[name] for name in ("items", "version", "now")})
     await connection.execute(_HEAR_BY_PERSON, {name: given[name] for name in ("persons", "version", "now")})
     if any(person["vuid"] is None for person in told):

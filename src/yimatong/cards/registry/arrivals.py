@@ -89,7 +89,7 @@ async def receive(
             "blinds": [blinder.card_blind(row.card_type, row.card_number) for row in rows],
             "ends": [service.number_end(row.card_number) for row in rows],
             "sealed": [
-                sealer.seal(msgspec.json.encode(row), _aad(arrival_id))
+                sealer.seal(msgspec.json.encode(row), aad(arrival_id))
                 for row, arrival_id in zip(rows, ids, strict=True)
             ],
         },
@@ -183,7 +183,7 @@ def _read(row: Row[Any], sealer: Sealer, blinder: Blinder, *, now: datetime) -> 
     Raises:
         Refusals of ``identity.checked``; CardTypeUnknown, CardNumberInvalid; InvalidInput names the field.
     """
-    card = msgspec.json.decode(sealer.unseal(bytes(row.sealed), _aad(row.arrival_id)), type=ArrivedCard)
+    card = msgspec.json.decode(sealer.unseal(bytes(row.sealed), aad(row.arrival_id)), type=ArrivedCard)
     facts = {name: getattr(card, name) for name in ("name", "sex", "id_type", "id_number", "phone", "address")}
     try:
         given = msgspec.convert({**facts, "birth_date": card.birth_date}, Demographics)
@@ -296,5 +296,6 @@ def _detail(error: PlatformError | None) -> str:
     return "" if error is None else " ".join(str(fact) for fact in error.facts.values())[:_DETAIL_MAX]
 
 
-def _aad(arrival_id: str) -> bytes:
+def aad(arrival_id: str) -> bytes:
+    """Bind a sealed card to its arrival."""
     return b"cards_arrival:" + arrival_id.encode()

@@ -66,11 +66,12 @@ class Plastic(msgspec.Struct, frozen=True, kw_only=True):
         return self.id_type, self.id_blind
 
     def is_row(self, row: Row[Any]) -> bool:
-        """Say whether a row of the registry is this very plastic."""
+        """Say whether a row of the registry is this very plastic; a chip that one side lacks is no difference."""
+        chips = {self.chip_blind, _blind(row.chip_blind)} - {None}
         return (
             (row.card_type, bytes(row.number_blind)) == (self.card_type, self.number_blind)
-            and _blind(row.chip_blind) == self.chip_blind
             and (row.id_type, bytes(row.id_blind)) == self.holder
+            and len(chips) <= 1
         )
 
 
