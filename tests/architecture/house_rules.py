@@ -31,6 +31,7 @@ OFFERED_ALONE = {
         "idempotency",
         "operators",
         "request_auth",
+        "resealing",
         "sessions",
     },
     "cards": {"codes.symbols"},

@@ -165,3 +165,66 @@ class ApproverIsProposer(Refusal):
     status = 403
     zh = "提出人不得审批自己的申请"
     en = "who proposes must not approve"
+
+
+class CeremonyUnknown(Refusal):
+    """No key ceremony has this id."""
+
+    code = "ACC-3101"
+    status = 404
+    zh = "没有编号为 {approval_id} 的密钥操作"
+    en = "there is no key ceremony {approval_id}"
+
+
+class CeremonyInvalid(Refusal):
+    """A proposed key ceremony lacks something or makes no sense."""
+
+    code = "ACC-3102"
+    status = 422
+    zh = "密钥操作申请不完整或不合理：{detail}"
+    en = "the proposed key ceremony is incomplete or makes no sense: {detail}"
+
+
+class CeremonyNotApproved(Refusal):
+    """A second custodian has not approved the key ceremony, or rejected it."""
+
+    code = "ACC-3103"
+    status = 409
+    zh = "该密钥操作尚未经第二人批准，或已被驳回"
+    en = "no second custodian has approved this key ceremony"
+
+
+class CeremonyOver(Refusal):
+    """A key ceremony is performed once."""
+
+    code = "ACC-3104"
+    status = 409
+    zh = "该密钥操作已经结束（{state}），不会重复执行"
+    en = "this key ceremony is over ({state}) and is not performed again"
+
+
+class CeremonyRunning(Refusal):
+    """One key ceremony at a time; another one is under way or was broken off and must be finished first."""
+
+    code = "ACC-3105"
+    status = 409
+    zh = "另一个密钥操作正在执行或中断未完成，请先完成它（ymt keys list 可查看）"
+    en = "another key ceremony is under way or was broken off; finish it first (ymt keys list shows it)"
+
+
+class CustodianTwice(Refusal):
+    """Each component comes from another custodian, and each once."""
+
+    code = "ACC-3106"
+    status = 409
+    zh = "每个分量须由不同的保管人各录入一次"
+    en = "each component is brought by another custodian, once"
+
+
+class KeyStillNeeded(Refusal):
+    """A key version cannot be destroyed while something stands on it."""
+
+    code = "ACC-3107"
+    status = 409
+    zh = "该密钥版本仍被使用，不能销毁：{what}（{rows} 条）"
+    en = "this key version is still needed and cannot be destroyed: {what} ({rows} rows)"

@@ -7,12 +7,14 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -125,3 +127,56 @@ approval = Table(
     CheckConstraint("(state = 'proposed') = (approver_id IS NULL)", name="decided_by_somebody"),
 )
 """Propose / approve for everything that needs two persons."""
+
+key_ceremony = Table(
+    "access_key_ceremony",
+    metadata,
+    Column("approval_id", Text, ForeignKey("access_approval.approval_id"), primary_key=True),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("version", SmallInteger),
+    Column("failure", Text, nullable=False, server_default=""),
+    Column("done_at", DateTime(timezone=True)),
+    CheckConstraint("state IN ('open', 'running', 'done', 'failed')", name="state"),
+    CheckConstraint("(state IN ('done', 'failed')) = (done_at IS NOT NULL)", name="ended"),
+    Index("uq_access_key_ceremony_running", "state", unique=True, postgresql_where=text("state = 'running'")),
+)
+"""How far the crypto device is with an approved change of keys; one runs at a time. ``version``: the one it makes."""
+
+key_ceremony_part = Table(
+    "access_key_ceremony_part",
+    metadata,
+    Column("approval_id", Text, ForeignKey("access_key_ceremony.approval_id"), nullable=False),
+    Column("part", SmallInteger, nullable=False),
+    Column("operator_id", Text, ForeignKey("access_operator.operator_id"), nullable=False),
+    Column("kcv", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("approval_id", "part"),
+    UniqueConstraint("approval_id", "operator_id"),
+)
+"""Who brought which component of a key, by its check value; the component itself is in the device alone."""
+
+key_ledger = Table(
+    "access_key_ledger",
+    metadata,
+    Column("usage", Text, nullable=False),
+    Column("version", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("kcv", Text, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("usage", "version"),
+)
+"""What the device said of its keys after each ceremony: a device put back to an older state contradicts it."""
+
+resealing = Table(
+    "access_resealing",
+    metadata,
+    Column("place", Text, primary_key=True),
+    Column("version", SmallInteger, nullable=False),
+    Column("mark", JSONB),
+    Column("resealed", Integer, nullable=False, server_default=text("0")),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("moved_at", DateTime(timezone=True), nullable=False),
+    Column("done_at", DateTime(timezone=True)),
+)
+"""How far the re-sealing of a place under a new data key is: ``mark`` is the last row key that was passed."""

@@ -252,7 +252,7 @@ def make_keys(settings: Settings) -> bool:
         return False
     from yimatong.crypto.devices.soft import SoftDevice  # noqa: PLC0415 -- costs time that most commands need not spend
 
-    SoftDevice.create_demonstration(settings.keystore, settings.keystore_passphrase)
+    SoftDevice.create_demonstration(settings.keystore, settings.keystore_secret())
     return True
 
 

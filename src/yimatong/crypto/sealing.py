@@ -24,12 +24,18 @@ OVERHEAD: Final = _BODY + TAG_SIZE
 class Sealer:
     """Seals under the active data key and opens what any kept version sealed."""
 
-    __slots__ = ("_active", "_ciphers", "_head")
+    __slots__ = ("_active", "_ciphers", "_head", "active")
 
     def __init__(self, keys: Mapping[int, bytes], active: int) -> None:
         self._ciphers = {version: Gcm(key) for version, key in keys.items()}
         self._active = self._ciphers[active]
         self._head = bytes((FORMAT, active))
+        self.active = active
+
+    @property
+    def older(self) -> list[int]:
+        """Return the kept versions that are not the active one."""
+        return sorted(version for version in self._ciphers if version != self.active)
 
     def seal(self, plain: bytes, aad: bytes) -> bytes:
         """Return the blob for ``plain``, tied to ``aad``."""

@@ -16,17 +16,17 @@ from yimatong.payments.channels.base import ChannelAccount
 from yimatong.payments.errors import ChannelNotOffered
 from yimatong.payments.models import channel_account
 
-_PURPOSE = "channel-secrets"
+PURPOSE = "channel-secrets"
 
 
 async def put_account(connection: Connection, vault: Vault, account: ChannelAccount, *, now: datetime) -> None:
     """Enter a merchant account, or replace the numbers and secrets of the one with the same ``account_id``."""
-    sealer = await vault.sealer(_PURPOSE)
+    sealer = await vault.sealer(PURPOSE)
     plain = msgspec.json.encode({name: str.__str__(secret) for name, secret in account.secrets.items()})
     values = {
         "merchant_id": account.merchant_id,
         "app_id": account.app_id,
-        "secrets_sealed": sealer.seal(plain, _aad(account.account_id)),
+        "secrets_sealed": sealer.seal(plain, aad(account.account_id)),
     }
     await connection.execute(
         insert(channel_account)
@@ -88,7 +88,7 @@ async def offered(connection: Connection, institution_id: str) -> list[str]:
 async def _open(row: Row[Any] | None, vault: Vault, *, channel: str) -> ChannelAccount:
     if row is None:
         raise ChannelNotOffered(channel=channel)
-    plain = (await vault.sealer(_PURPOSE)).unseal(row.secrets_sealed, _aad(row.account_id))
+    plain = (await vault.sealer(PURPOSE)).unseal(row.secrets_sealed, aad(row.account_id))
     secrets = msgspec.json.decode(plain, type=dict[str, str])
     return ChannelAccount(
         account_id=row.account_id,
@@ -100,5 +100,6 @@ async def _open(row: Row[Any] | None, vault: Vault, *, channel: str) -> ChannelA
     )
 
 
-def _aad(account_id: str) -> bytes:
+def aad(account_id: str) -> bytes:
+    """Bind sealed secrets to their account."""
     return b"payments_channel_account:" + account_id.encode()

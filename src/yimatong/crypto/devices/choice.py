@@ -17,7 +17,7 @@ def open_device(settings: Settings) -> Device:
         DemonstrationKeysInProduction: production mode with demonstration keys.
         SdfLibraryUnusable: a library of GM/T 0018 cannot be loaded, or the settings name one twice.
     """
-    path, passphrase, production = settings.keystore, settings.keystore_passphrase, settings.production
+    path, passphrase, production = settings.keystore, settings.keystore_secret(), settings.production
     if settings.device == "sdf":
         return SdfDevice.open(path, passphrase, settings.crypto_machines, production=production)
     return SoftDevice.open(path, passphrase, production=production)
@@ -30,5 +30,5 @@ def create_device(settings: Settings) -> Device:
         KeystoreExists: there is one already. SdfLibraryUnusable: see :func:`open_device`.
     """
     if settings.device == "sdf":
-        return SdfDevice.create(settings.keystore, settings.keystore_passphrase, settings.crypto_machines)
-    return SoftDevice.create(settings.keystore, settings.keystore_passphrase)
+        return SdfDevice.create(settings.keystore, settings.keystore_secret(), settings.crypto_machines)
+    return SoftDevice.create(settings.keystore, settings.keystore_secret())

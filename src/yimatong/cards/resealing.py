@@ -1,0 +1,25 @@
+"""What the card room keeps sealed, for the job that seals it anew after a rotation (``access.resealing``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from yimatong.access.resealing import SealedColumn, SealedFiles
+from yimatong.cards.accounts import history
+from yimatong.cards.models import account_event, arrival, physical_card
+from yimatong.cards.registry import arrivals, service
+
+PLACES: Final = (
+    SealedColumn(table=account_event, key=("vuid", "event_id"), column="sealed", aad=history.aad),
+    SealedColumn(table=physical_card, key=("card_id",), column="sealed", aad=service.aad),
+    SealedColumn(table=arrival, key=("arrival_id",), column="sealed", aad=arrivals.aad),
+)
+
+
+def archived(folder: Path) -> SealedFiles:
+    """Return the archive of records of codes, which is counted and not sealed anew.
+
+    Its manifests hold the digests of the sealed files, so a version that sealed one stays until they are given up.
+    """
+    return SealedFiles(name="archive/records", folder=folder, pattern="*.sealed", purpose="archive", aad=None)
