@@ -39,16 +39,9 @@ class Verifier:
 
     async def work(self, connection: RawConnection, items: Sequence[Item]) -> Answers[VerifiedCode]:
         """Verify the items in one transaction; the answers are made when it is committed."""
-        for item in items:
-            _read(item)
-        await self._open([item for item in items if item.code and item.code.valid])
+        await self.read(items)
         await statements.look_up(connection, items)
-        seen: set[tuple[str, str]] = set()
-        for item in items:
-            _admit(item, seen)
-            _judge(item)
-        rounds = _settle_twins(items)
-        _charge_failures(items)
+        rounds = decide(items)
         lost = [(await statements.store(connection, stored), stored) for stored in rounds if stored]
         rubbish = trouble.rubbish(items)
         if rubbish:
@@ -65,6 +58,12 @@ class Verifier:
             return [item.refusal or await self._answer_or_error(item, sealer) for item in items]
 
         return answers
+
+    async def read(self, items: Sequence[Item]) -> None:
+        """Read every text and open what is sealed in it; a text that is no code, or not ours, is refused here."""
+        for item in items:
+            _read(item)
+        await self._open([item for item in items if item.code and item.code.valid])
 
     async def _open(self, dynamic: Sequence[Item]) -> None:
         """Open every VALID, with one call to the device for all of them, and check what an offline code signs."""
@@ -123,6 +122,17 @@ class Verifier:
             phone=str(person.phone),
             mpi_ref=await self._vault.mpi_ref(caller.institution_id or caller.caller_id, person.mpi.hex),
         )
+
+
+def decide(items: Sequence[Item]) -> list[list[Item]]:
+    """Decide about items that were read and looked up; return them in the rounds in which they are to be stored."""
+    seen: set[tuple[str, str]] = set()
+    for item in items:
+        _admit(item, seen)
+        _judge(item)
+    rounds = _settle_twins(items)
+    _charge_failures(items)
+    return rounds
 
 
 def _read(item: Item) -> None:
