@@ -37,6 +37,7 @@ def owned(client: Callable[[str], Client], merchant: None, world: Any) -> Simple
     code = app.issue_code(vuid, code_class="visit")["text"]
     record_id = terminal.verify_code(code, purpose="visit")["record_id"]
     made = SimpleNamespace(vuid=vuid, record_id=record_id, visit_no="V-1", bill_no="B-1", source_no="S-1")
+    made.alias, made.relation_id = "E" * 64, "fam_" + "0" * 32
     his.register_visit({"visit_no": made.visit_no, "verification_id": record_id, "vuid": vuid, "department": "内科"})
     items = [{"name": "西药费", "amount_fen": 1234}]
     made.bill_order_no = his.create_bill(

@@ -20,6 +20,7 @@ from yimatong.cards.errors import (
     FreezeByStronger,
 )
 from yimatong.cards.models import account
+from yimatong.cards.registry.service import announce
 from yimatong.crypto.vault import Vault
 from yimatong.empi.changes import service as index
 from yimatong.empi.errors import BirthDateImpossible
@@ -80,6 +81,7 @@ async def change_state(
             after={"state": wanted.state},
             reason=wanted.reason,
         )
+        await announce(connection, [row.vuid], now=now)
     return AccountState(vuid=row.vuid, state=wanted.state, changed_at=now)
 
 

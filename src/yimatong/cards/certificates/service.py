@@ -19,7 +19,6 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Row
 
-from yimatong.cards import physical
 from yimatong.cards.accounts import history, queries
 from yimatong.cards.accounts.history import Origin
 from yimatong.cards.accounts.real_name import LEVELS, ONLINE, RealNameCheck
@@ -34,6 +33,7 @@ from yimatong.cards.errors import (
     RealNameTooWeak,
     RegistrationRaced,
 )
+from yimatong.cards.registry.service import announce
 from yimatong.crypto.vault import Vault
 from yimatong.empi.changes import service as index
 from yimatong.empi.domain import queries as entries
@@ -134,9 +134,7 @@ async def apply(
         await domain.identified(connection, entry.mpi, now=now)
     old = (known.id_type, str.__str__(known.id_number))
     await index.mark_replaced(connection, old=old, new=new, blinder=blinder, now=now)
-    for id_type, number in (old, new):
-        blind = blinder.id_blind(id_type, number)
-        await physical.synchronise(connection, id_type=id_type, id_blind=blind, mpi=owner, vuid=today, now=now)
+    await announce(connection, sorted({today, row.vuid}), now=now)
     return await queries.view(connection, vault, today, scope=origin.scope)
 
 

@@ -109,7 +109,7 @@ class GuardianNotFit(Refusal):
     code = "CRD-1012"
     status = 409
     zh = "监护人须为持有有效证件、电子健康卡正常的成年人，且不能互为监护人"
-    en = "a guardian is an adult with a certificate and an active account, and nobody is the guardian of her own guardian"
+    en = "a guardian is an adult with a certificate and an active account, and not the member's own ward"
 
 
 class FamilyFull(Refusal):

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, func, select, tuple_
+from sqlalchemy import Row, cast, func, select, tuple_
 
 from yimatong.crypto.sealing import Sealer
 from yimatong.empi.errors import PersonNotFound
@@ -153,7 +153,7 @@ async def with_tokens(
     """Return live persons who carry all the tokens, in the order of their ids, after ``after``."""
     query = (
         select(person.c.mpi)
-        .where(person.c.name_tokens.contains(list(tokens)), person.c.state == "live")
+        .where(person.c.name_tokens.op("@>")(cast(list(tokens), person.c.name_tokens.type)), person.c.state == "live")
         .order_by(person.c.mpi)
         .limit(limit)
     )

@@ -1,0 +1,1 @@
+"""Residents without a valid certificate: newborns, unidentified patients, people without papers."""

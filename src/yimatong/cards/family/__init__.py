@@ -1,0 +1,1 @@
+"""Family members under one phone."""

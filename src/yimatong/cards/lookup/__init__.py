@@ -1,0 +1,1 @@
+"""Finding accounts, and their history."""
