@@ -15,6 +15,7 @@ import pytest
 from records_world import NOW, PLACES, empty, fill, made_rows, vault_of
 from sqlalchemy import insert, text
 
+from yimatong.access import idempotency
 from yimatong.access.caller import PLATFORM, Scope
 from yimatong.cards.codes import queries as codes
 from yimatong.cards.errors import (
@@ -32,8 +33,9 @@ from yimatong.cards.models import code_record
 from yimatong.cards.records import retention, service
 from yimatong.cards.records.archive import Archive
 from yimatong.cards.records.schemas import COUNT_BY, Filters, Record
+from yimatong.crypto.sealing import Sealer
 from yimatong.kit import alarms, partitions
-from yimatong.kit.db import Database
+from yimatong.kit.db import Connection, Database
 
 MONTHS = [datetime(2025, 11, 1, tzinfo=UTC), datetime(2025, 12, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)]
 ROWS = 300
@@ -153,7 +155,7 @@ async def test_a_count_names_what_it_cannot_do(
         await count(("day",), Filters(since=MONTHS[0]))
     with pytest.raises(SpanInvalid):
         await count(("day",), Filters())
-    monkeypatch.setattr(service, "GROUPS_MAX", 20)
+    monkeypatch.setattr(service, "GROUPS_MAX", 5)
     with pytest.raises(TooManyGroups):
         await count(("day",), span)
 
@@ -321,6 +323,16 @@ def test_months_are_beijing_months() -> None:
         date(2026, 11, 1),
         date(2027, 1, 1),
     ]
+
+
+async def test_answers_to_repeated_writes_are_forgotten_after_a_week(connection: Connection) -> None:
+    for key, age in (("old", timedelta(days=7, seconds=1)), ("young", timedelta(days=6))):
+        slot = idempotency.Slot("his-1", key, b"digest", Sealer({1: bytes(16)}, 1))
+        await slot.take(connection, now=NOW - age)
+    assert await idempotency.forget(connection, before=NOW - idempotency.KEPT) == 1
+    kept = await connection.execute(text("SELECT key FROM access_idempotency WHERE caller_id = 'his-1'"))
+    assert kept.scalars().all() == ["young"]
+    assert await idempotency.forget(connection, before=NOW - idempotency.KEPT) == 0
 
 
 async def test_a_residents_last_uses_come_from_every_month(filled: Database) -> None:

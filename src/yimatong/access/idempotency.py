@@ -7,9 +7,10 @@ free to use the key again. Answers are sealed, because they carry personal data.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from yimatong.access.errors import IdempotencyKeyMissing, IdempotencyKeyReused
@@ -19,6 +20,9 @@ from yimatong.crypto.sealing import Sealer
 from yimatong.kit.db import Connection
 
 _KEY_LENGTH_MAX = 64
+KEPT: Final = timedelta(days=7)
+"""How long a first answer is kept: well beyond the day for which callers and the outbox try again."""
+_FORGOTTEN_AT_ONCE: Final = 10_000
 
 
 def require(key: str) -> None:
@@ -34,6 +38,14 @@ def require(key: str) -> None:
 def digest(method: str, target: str, body: bytes) -> bytes:
     """Return what makes two requests the same: SM3 over method, target and body."""
     return sm3(f"{method}\n{target}\n".encode() + body)
+
+
+async def forget(connection: Connection, *, before: datetime) -> int:
+    """Remove answers given before a moment, a limited number at a time; return how many."""
+    place = idempotency.c.caller_id, idempotency.c.key
+    old = select(*place).where(idempotency.c.at < before).limit(_FORGOTTEN_AT_ONCE)
+    done = await connection.execute(delete(idempotency).where(tuple_(*place).in_(old)))
+    return int(done.rowcount)
 
 
 class Slot:

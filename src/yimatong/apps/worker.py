@@ -13,9 +13,11 @@ from pathlib import Path
 
 from procrastinate import App
 
-from yimatong.access import callers, sessions
+from yimatong.access import callers, idempotency, sessions
+from yimatong.apps import keys
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.codes import service as codes
+from yimatong.cards.records import retention
 from yimatong.cards.registry import arrivals
 from yimatong.cards.registry import tasks as registry
 from yimatong.care import tasks as care
@@ -142,4 +144,40 @@ def schedule(parts: Parts) -> App:
             uses = await codes.forget_uses(connection, now=now)
         log.KitLog.JOB_DONE.emit(job="kit.forget", timestamp=timestamp, nonces=nonces, sessions=ended, uses=uses)
 
+    _schedule_retention(app, parts)
     return app
+
+
+def _schedule_retention(app: App, parts: Parts) -> None:
+    """Add what keeps tables from growing for ever; the chain of the audit is never shortened."""
+
+    @app.periodic(cron="50 17 * * *")
+    @app.task(name="access.forget-answers", queueing_lock="access.forget-answers", retry=jobs.RETRY)
+    async def forget_answers(timestamp: int) -> None:
+        before = clock.now() - idempotency.KEPT
+        answers = 0
+        while True:
+            async with parts.db.transaction() as connection:
+                some = await idempotency.forget(connection, before=before)
+            answers += some
+            if not some:
+                break
+        log.KitLog.JOB_DONE.emit(job="access.forget-answers", timestamp=timestamp, answers=answers)
+
+    @app.periodic(cron="10 * * * *")
+    @app.task(name="records.partitions", queueing_lock="records.partitions", retry=jobs.RETRY)
+    async def make_partitions(timestamp: int) -> None:
+        async with parts.db.transaction() as connection:
+            made, stray = await retention.keep_partitions(connection, now=clock.now())
+        log.KitLog.JOB_DONE.emit(job="records.partitions", timestamp=timestamp, made=len(made), stray=stray)
+
+    @app.periodic(cron="40 18 2 * *")
+    @app.task(name="records.archive", queueing_lock="records.archive", retry=jobs.RETRY)
+    async def archive_records(timestamp: int) -> None:
+        keep = parts.settings.records_keep_months
+        done = []
+        if keep:
+            done = await retention.archive_months(parts.db, parts.archive, before=None, keep=keep, now=clock.now())
+        log.KitLog.JOB_DONE.emit(
+            job="records.archive", timestamp=timestamp, months=len(done), rows=sum(month.rows for month in done)
+        )

@@ -57,6 +57,11 @@ async def keep_partitions(connection: Connection, *, now: datetime) -> tuple[lis
     return made, left
 
 
+async def months_online(connection: Connection) -> list[date]:
+    """Return the months that have a partition, oldest first."""
+    return await partitions.months_present(connection, code_record)
+
+
 async def months_due(connection: Connection, *, keep: int, now: datetime) -> list[date]:
     """Return the months that are older than the present one by more than ``keep``, oldest first."""
     last = partitions.later(partitions.month_of(now), -max(keep, KEPT_LEAST))
