@@ -28,6 +28,7 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
     screen: int
     paper: int
     row_height: int = 1
+    paper_columns: int = 0
 
     def draw(self, text: str, medium: Medium) -> Modules:
         """Return the module grid that carries ``text``.
@@ -35,10 +36,12 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             SymbolDoesNotFit: the text is longer than the largest symbol takes.
         """
-        return self.draw_at(text, self.paper if medium == "paper" else self.screen)
+        if medium == "paper":
+            return self.draw_at(text, self.paper, columns=self.paper_columns)
+        return self.draw_at(text, self.screen)
 
-    def draw_at(self, text: str, level: int) -> Modules:
-        """Return the module grid at an error correction level by Zint's number.
+    def draw_at(self, text: str, level: int, *, columns: int = 0) -> Modules:
+        """Return the module grid at an error correction level by Zint's number; ``columns`` of codewords for PDF417.
 
         Raises:
             SymbolDoesNotFit: see ``draw``.
@@ -46,6 +49,7 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
         symbol = zint.Symbol()
         symbol.symbology = self.kind
         symbol.option_1 = level
+        symbol.option_2 = columns
         try:
             symbol.encode(text)
         except Exception as error:
@@ -79,8 +83,9 @@ PDF417: Final = Drawn(
     screen=3,
     paper=4,
     row_height=3,
+    paper_columns=4,
 )
-"""Level 3 (16 codewords) on a screen, 4 (32 codewords) on paper."""
+"""Level 3 (16 codewords) on a screen; 4 (32 codewords) on paper, four columns wide so that it fits a label of 40 mm."""
 
 GRID_MATRIX: Final = Drawn(
     name="grid_matrix",

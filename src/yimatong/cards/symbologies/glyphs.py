@@ -33,7 +33,7 @@ class Glyph(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...]
 
 
-class _Outline(BasePen):
+class _Outline(BasePen):  # type: ignore[misc]  # fontTools has no types
     """Collects an outline with every curve as a cubic one."""
 
     def __init__(self, glyphs: Any, em: float) -> None:

@@ -186,14 +186,14 @@ def _column(lines: Sequence[tuple[str, float]], *, x_mm: float, room_mm: float, 
 def _stacked(content: LabelContent, size: LabelSize) -> tuple[PlacedSymbol, list[PlacedText]]:
     """Symbol over the whole width, number, name and institution under it."""
     small = max(1.7, size.height_mm * 0.065)
-    big = max(2.4, size.height_mm * 0.1)
+    big = max(2.4, size.height_mm * 0.09)
     room = size.width_mm - 2 * _MARGIN_MM
     texts_high = (small * 2 + big) * _LEADING
     symbol = _fitted(
-        content, x_mm=0, y_mm=_MARGIN_MM, width_mm=size.width_mm, height_mm=size.height_mm - texts_high - 2 * _MARGIN_MM
+        content, x_mm=0, y_mm=_MARGIN_MM, width_mm=size.width_mm, height_mm=size.height_mm - texts_high - _MARGIN_MM
     )
     broad, high = content.modules.width * symbol.module_mm, content.modules.height * symbol.module_mm
-    above = max(_MARGIN_MM, (size.height_mm - high - texts_high) / 2)
+    above = max(_MARGIN_MM / 2, (size.height_mm - high - texts_high) / 2)
     symbol = msgspec.structs.replace(symbol, x_mm=(size.width_mm - broad) / 2, y_mm=above)
     y, placed, middle = above + high, list[PlacedText](), size.width_mm / 2
     for text, wanted in (
@@ -226,10 +226,11 @@ def fit(text: str, *, room_mm: float, size_mm: float) -> tuple[str, float]:
     if needed <= room_mm:
         return text, size_mm
     size = max(size_mm * room_mm / needed * 0.999, size_mm * 0.7)
-    while text and width(text + _CUT, size) > room_mm and width(text, size) > room_mm:
+    if width(text, size) <= room_mm:
+        return text, size
+    while text and width(text + _CUT, size) > room_mm:
         text = text[:-1]
-    whole = width(text, size) <= room_mm and needed * size / size_mm <= room_mm + 1e-6
-    return (text if whole else text + _CUT), size
+    return text + _CUT, size
 
 
 def wrap(text: str, *, room_mm: float, size_mm: float, lines_max: int) -> list[str]:

@@ -141,8 +141,8 @@ def _content(page: Paper) -> str:
     up = page.height_mm
     lines = [f"{_POINTS:.5f} 0 0 {_POINTS:.5f} 0 0 cm 0 g"]
     for each in page.symbols:
-        size, tall = each.module_mm, each.modules.row_height
-        lines.append(f"q {_n(size)} 0 0 -{_n(size)} {_n(each.x_mm)} {_n(up - each.y_mm)} cm")
+        module, tall = _n(each.module_mm), each.modules.row_height
+        lines.append(f"q {module} 0 0 -{module} {_n(each.x_mm)} {_n(up - each.y_mm)} cm")
         lines += [f"{x} {y} {length} {tall} re" for x, y, length in each.modules.runs()]
         lines.append("f Q")
     for line in page.texts:

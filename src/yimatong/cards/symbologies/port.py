@@ -30,9 +30,20 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,23}", re.ASCII)
 class Symbology(Protocol):
     """What draws the symbols of one kind."""
 
-    name: str
-    title: str
-    standard: str
+    @property
+    def name(self) -> str:
+        """Return the name that a request says."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """Return the name that people know."""
+        ...
+
+    @property
+    def standard(self) -> str:
+        """Return the standard that describes it, or nothing."""
+        ...
 
     def draw(self, text: str, medium: Medium) -> Modules:
         """Return the module grid that carries ``text``.
