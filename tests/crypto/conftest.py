@@ -1,11 +1,17 @@
-"""A soft device with known keys, as the vectors in tests/vectors/codes.json use them."""
+"""Devices with known keys, as the vectors in tests/vectors/codes.json use them."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import sdf_machines
+
 from yimatong.crypto.devices.base import Component, KeyUsage
+from yimatong.crypto.devices.sdf import SdfDevice
 from yimatong.crypto.devices.soft import SoftDevice
 from yimatong.crypto.gm import sm4
 
@@ -45,7 +51,10 @@ def split():
 
 
 def _soft(path):
-    device = SoftDevice.create(path / "keystore.json", "correct horse")
+    return _loaded(SoftDevice.create(path / "keystore.json", "correct horse"))
+
+
+def _loaded(device):
     device.import_components(KeyUsage.SECURITY, components(SECURITY_KEY, "security"))
     device.import_components(KeyUsage.PROTECTION, components(PROTECTION_KEY, "protection"))
     device.generate(KeyUsage.SIGNING)
@@ -61,10 +70,51 @@ def _empty_soft(path):
     return SoftDevice.create(path / "other.json", "correct horse")
 
 
-@pytest.fixture(params=[pytest.param((_soft, _empty_soft), id="soft")])
+class Sdf:
+    """The sdf device over the tests' own library: made with these flags and settings, closed and judged at the end."""
+
+    def __init__(self, *flags, **settings):
+        self.flags, self.settings = flags, settings
+
+    def loaded(self, path):
+        return _loaded(self._open(path / "book.json", self._machine(path)))
+
+    def empty(self, path):
+        """A second device that has the same key pairs, as machines have that share their keys."""
+        folder = path / "other"
+        folder.mkdir()
+        return self._open(folder / "book.json", self._machine(folder, like=_machines[-1]))
+
+    def _machine(self, folder, like=None):
+        made = sdf_machines.machine(folder, flags=self.flags, like=like, **self.settings)
+        _machines.append(made)
+        return made
+
+    def _open(self, book, machine):
+        _devices.append(SdfDevice.create(book, "correct horse", [machine.settings]))
+        return _devices[-1]
+
+
+_machines, _devices = [], []
+
+KINDS = {
+    "soft": (_soft, _empty_soft),
+    "sdf": (Sdf().loaded, Sdf().empty),
+    "sdf-2012": (Sdf("-DONLY_WHAT_IS_NEEDED").loaded, Sdf("-DONLY_WHAT_IS_NEEDED").empty),
+    "sdf-kek": (Sdf(kek_index=1).loaded, Sdf(kek_index=1).empty),
+}
+
+
+@pytest.fixture(params=[pytest.param(kind, id=name) for name, kind in KINDS.items()])
 def any_device_kind(request):
     """How to make a device of each kind: loaded with the known keys, and empty."""
-    return request.param
+    yield request.param
+    for device in _devices:
+        device.close()
+    breaches = [breach for machine in _machines for breach in machine.breaches]
+    _devices.clear()
+    _machines.clear()
+    assert breaches == [], "the driver broke the rules of GM/T 0018"
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pathlib import Path
 from yimatong.crypto.gm import sm2, sm2_libcrypto
 from yimatong.kit.settings import CryptoMachine
 
-SOURCE = Path(__file__).with_name("device.c")
+SOURCE = Path(__file__).parent / "sdf_library" / "device.c"
 PIN = "12345678-tests"
 COMMFAIL = 0x01000003
 
@@ -104,7 +104,9 @@ def machine(
         return made
     made.configure(f"libcrypto {_libcrypto()}", "kek 1 " + secrets.token_hex(16))
     for index in (1, 2, 3):
-        made.configure(f"sign {index} {sm2.generate_keypair()[0].hex()}", f"enc {index} {sm2.generate_keypair()[0].hex()}")
+        made.configure(
+            f"sign {index} {sm2.generate_keypair()[0].hex()}", f"enc {index} {sm2.generate_keypair()[0].hex()}"
+        )
         made.configure(f"pin {index} {PIN}")
     return made
 
