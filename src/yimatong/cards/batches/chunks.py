@@ -53,7 +53,7 @@ def _aad(batch_id: str, seq: int) -> bytes:
 
 def lines(sealer: Sealer, about: Row[Any], seq: int, blob: bytes, *, today: date) -> list[Line]:
     """Open a chunk and judge each row by itself; a row that cannot be a resident carries its refusal."""
-    fields = list(about.columns["fields"])
+    fields = about.columns["fields"]
     found = []
     for number, *values in _rows.decode(sealer.unseal(blob, _aad(about.batch_id, seq))):
         cells = dict(zip(fields, values, strict=True))

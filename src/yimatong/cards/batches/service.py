@@ -68,7 +68,7 @@ async def receive(
     source = await asyncio.to_thread(reading.look, path)
     mapped = columns.match(options.kind, source.heading, options.given)
     about = {
-        "fields": mapped.columns,
+        "fields": list(mapped.columns),
         "headings": {field: source.heading[place] for field, place in mapped.columns.items()},
         "unknown": list(mapped.unknown),
     }

@@ -80,4 +80,4 @@ tag = Table(
     PrimaryKeyConstraint("vuid", "tag"),
     Index("ix_cards_tag_tag", "tag", "region_code"),
 )
-"""重点人群标签 (贫困人口, ...): who was on a list, and in which county (GB/T 2260; ``000000``: the list did not say)."""
+"""重点人群标签 (贫困人口, ...): who was on a list, in which county (GB/T 2260; ``000000``: the list did not say)."""
