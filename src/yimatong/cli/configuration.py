@@ -62,9 +62,10 @@ def write(data: Path, *, database_url: str, port_base: int) -> bool:
 
 
 def _generated() -> dict[str, object]:
-    """Draw every required setting that is a text: they are the secrets."""
+    """Draw the secrets of a demonstration: every required text, and a passphrase for its keystore."""
     fields = msgspec.structs.fields(Settings)
-    return {field.name: secrets.token_hex(32) for field in fields if field.required and field.type is str}
+    names = [field.name for field in fields if field.required and field.type is str]
+    return {name: secrets.token_hex(32) for name in (*names, "keystore_passphrase")}
 
 
 def _sandbox_urls(known: Addresses) -> dict[str, object]:
