@@ -16,7 +16,6 @@ from yimatong.cards.models import family
 from yimatong.crypto.vault import Vault
 from yimatong.empi.persons import queries as persons
 from yimatong.kit.db import Connection
-from yimatong.kit.masking import PersonName
 from yimatong.standards.codes import FAMILY
 
 
@@ -77,7 +76,7 @@ async def _relation(
         relation_id=row.relation_id,
         role="member" if manages else "guardian",
         vuid=theirs.vuid if theirs is not None and manages and shows else "",
-        name=other.name if manages and shows else PersonName(other.name.masked),
+        name=str.__str__(other.name) if manages and shows else other.name.masked,
         relation=row.relation,
         relation_zh=FAMILY[row.relation].zh,
         kind=row.kind,

@@ -8,8 +8,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from yimatong.kit.masking import PersonName
-
 Consent = Literal["birth", "guardianship_document", "certificate_read", "written"]
 
 
@@ -26,12 +24,15 @@ class NewRelation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Relation(msgspec.Struct, frozen=True, kw_only=True):
-    """One relation as a guardian's app sees it. ``shows_code``: the guardian may show the member's codes now."""
+    """One relation as a guardian's app sees it; who manages an account is shown to it masked.
+
+    ``shows_code``: the guardian may show the member's codes now.
+    """
 
     relation_id: str
     role: Literal["member", "guardian"]
     vuid: str
-    name: PersonName
+    name: str
     relation: str
     relation_zh: str
     kind: str

@@ -18,7 +18,6 @@ from yimatong.crypto.vault import Vault
 from yimatong.empi.persons import queries as persons
 from yimatong.kit.db import Connection
 from yimatong.kit.errors import InvalidInput
-from yimatong.kit.masking import IdNumber, PersonName, Phone
 
 _WAYS = ("vuid", "mpi_ref", "certificate", "name_and_phone")
 
@@ -87,11 +86,11 @@ async def _found(connection: Connection, vault: Vault, row: Row[Any], *, held: b
         vuid=row.vuid if held else "",
         held=held,
         state=row.state,
-        name=PersonName(person.name.masked),
+        name=person.name.masked,
         sex=person.sex,
         id_type=person.id_type,
-        id_number=IdNumber(person.id_number.masked),
-        phone=Phone(person.phone.masked),
+        id_number=person.id_number.masked,
+        phone=person.phone.masked,
         opened_at=row.opened_at,
     )
 

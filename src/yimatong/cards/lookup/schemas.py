@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Meta
 
 from yimatong.cards.certificates.schemas import OldCertificate
-from yimatong.kit.masking import IdNumber, PersonName, Phone
 
 
 class NameAndPhone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,11 +35,11 @@ class FoundAccount(msgspec.Struct, frozen=True, kw_only=True):
     vuid: str
     held: bool
     state: str
-    name: PersonName
+    name: str
     sex: str
     id_type: str
-    id_number: IdNumber
-    phone: Phone
+    id_number: str
+    phone: str
     opened_at: datetime
 
 
