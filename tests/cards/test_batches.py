@@ -23,6 +23,8 @@ from yimatong.kit.settings import Settings
 from yimatong_sdk import ApiError, Client
 
 Residents = Callable[[], SimpleNamespace]
+pytestmark = pytest.mark.usefixtures("secrets_of")
+
 HEADING = "姓名,身份证号,性别,出生日期,联系电话,家庭住址,备注"
 
 
@@ -73,7 +75,6 @@ async def receive(parts: Parts, path: Path, options: Options | None = None) -> B
 def test_a_list_becomes_accounts_once(
     settings: Settings,
     run_async: Callable[..., Any],
-    secrets_of: dict[str, str],
     new_resident: Residents,
     tmp_path: Path,
     encoding: str,
@@ -91,7 +92,6 @@ def test_a_list_becomes_accounts_once(
 def test_bad_rows_have_reasons_and_never_stop_their_neighbours(
     settings: Settings,
     run_async: Callable[..., Any],
-    secrets_of: dict[str, str],
     new_resident: Residents,
     tmp_path: Path,
 ) -> None:
@@ -138,7 +138,6 @@ def test_bad_rows_have_reasons_and_never_stop_their_neighbours(
 def test_excel_dates_and_numbers(
     settings: Settings,
     run_async: Callable[..., Any],
-    secrets_of: dict[str, str],
     new_resident: Residents,
     tmp_path: Path,
 ) -> None:
@@ -190,7 +189,7 @@ def xlsx(rows: list[list[str]]) -> bytes:
 
 
 def test_files_that_cannot_be_are_refused_before_anything(
-    settings: Settings, run_async: Callable[..., Any], secrets_of: dict[str, str], tmp_path: Path, database_url: str
+    settings: Settings, run_async: Callable[..., Any], tmp_path: Path, database_url: str
 ) -> None:
     path = tmp_path / "no-number.csv"
     path.write_text("姓名,联系电话\n张三,13800138000\n", encoding="utf-8")
@@ -208,7 +207,6 @@ def test_files_that_cannot_be_are_refused_before_anything(
 def test_a_killed_run_goes_on_where_it_was(
     settings: Settings,
     run_async: Callable[..., Any],
-    secrets_of: dict[str, str],
     new_resident: Residents,
     tmp_path: Path,
     database_url: str,

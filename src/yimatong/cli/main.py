@@ -29,7 +29,7 @@ DataFolder = Annotated[
     Path | None, typer.Option("--data", help="数据目录 / data folder (default: beside the checkout)", envvar="YMT_DATA")
 ]
 ScriptArguments = Annotated[list[str] | None, typer.Argument(help="传给脚本的参数 / handed to the script")]
-_SETTLED = {"demo", "reconcile", "records", "migrate", "seed", "keys", "verify"}
+_SETTLED = {"import", "demo", "reconcile", "records", "migrate", "seed", "keys", "verify"}
 """Commands that work on an installation."""
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -167,7 +167,7 @@ def run() -> None:
     os.environ.setdefault("PYTHONUTF8", "1")
     own = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     if not own.intersection(sys.argv[1:2]):  # what they import costs two seconds that no other command needs
-        for module_name in ("reconcile", "demo", "verify", "records"):
+        for module_name in ("reconcile", "imports", "demo", "verify", "records", "keys"):
             _add_commands(module_name)
     try:
         _know_settings()

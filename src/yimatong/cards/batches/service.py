@@ -186,3 +186,33 @@ async def stop(connection: Connection, batch_id: str, *, scope: Scope, now: date
         raise BatchStateWrong(state=about.state)
     await connection.execute(update(batch).where(batch.c.batch_id == batch_id).values(state="stopped", changed_at=now))
     return await queries.read(connection, batch_id, scope=scope)
+
+
+async def run(
+    db: Database,
+    vault: Vault,
+    batch_id: str,
+    *,
+    clock: Callable[[], datetime],
+    say: Callable[[int, int], None] = lambda _rows, _bad: None,
+) -> BatchView:
+    """Work on a batch until it is done or stopped; ``say`` hears (rows, bad rows) of every chunk."""
+    await chunks.run(db, vault, batch_id, clock=clock, say=say)
+    async with db.read() as tx:
+        return await queries.read(tx, batch_id, scope=queries.EVERYTHING)
+
+
+REPORT_HEADING: Final = ("行号 row", "原因代码 code", "原因 reason", "reason", "姓名 name", "证件号码 id number")
+
+
+async def report(db: Database, vault: Vault, batch_id: str, *, scope: Scope) -> list[tuple[object, ...]]:
+    """Return the refused rows as a table with a heading; names and numbers are masked.
+
+    Raises:
+        BatchNotFound: none, or another institution's.
+    """
+    sealer = await vault.sealer()
+    async with db.read() as tx:
+        found = await queries.bad_rows(tx, sealer, batch_id, scope=scope)
+    lines = [(row.row, row.code, row.zh, row.en, row.name, row.id_number) for row in found]
+    return [REPORT_HEADING, *lines]
