@@ -42,7 +42,7 @@ def write(data: Path, *, database_url: str, port_base: int) -> bool:
         SettingsInvalid: a file that is there cannot be read.
     """
     known = addresses(port_base)
-    before = _sandbox_of(_read(settings_path(data)))
+    before = _sandbox_of(read(settings_path(data)))
     shared = {
         **_generated(),
         **_sandbox_urls(known),
@@ -53,11 +53,11 @@ def write(data: Path, *, database_url: str, port_base: int) -> bool:
         "addresses": {name: getattr(known, name) for name in known.__struct_fields__},
     }
     shared.setdefault("mode", "demonstration")
-    _write(settings_path(data), shared)
+    put(settings_path(data), shared)
     for process, front_id in FRONTS.items():
         path = settings_path(data, process)
         secret = _kept(path, known).get("front_secret") or secrets.token_hex(32)
-        _write(path, {**shared, "front_id": front_id, "front_secret": secret})
+        put(path, {**shared, "front_id": front_id, "front_secret": secret})
     return before not in {"", known.sandbox}
 
 
@@ -78,7 +78,8 @@ def _sandbox_urls(known: Addresses) -> dict[str, object]:
     }
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """Return what stands in a settings file, nothing if there is none; raises ``SettingsInvalid``."""
     if not path.exists():
         return {}
     try:
@@ -92,7 +93,7 @@ def _sandbox_of(found: Mapping[str, Any]) -> str:
 
 
 def _kept(path: Path, known: Addresses) -> dict[str, object]:
-    found = _read(path)
+    found = read(path)
     old = _sandbox_of(found)
     kept = {name: value for name, value in found.items() if name not in _RENEWED}
     for name, value in kept.items():
@@ -101,7 +102,8 @@ def _kept(path: Path, known: Addresses) -> dict[str, object]:
     return kept
 
 
-def _write(path: Path, values: Mapping[str, object]) -> None:
+def put(path: Path, values: Mapping[str, object]) -> None:
+    """Replace a settings file (mode 0600)."""
     lines = [f"{name} = {_toml(value)}" for name, value in values.items() if not isinstance(value, dict)]
     for name, table in values.items():
         if isinstance(table, dict):
@@ -115,5 +117,9 @@ def _write(path: Path, values: Mapping[str, object]) -> None:
 
 
 def _toml(value: object) -> str:
-    """Write a scalar; JSON's texts, numbers, booleans and flat lists are TOML's too."""
+    """Write a value; JSON's texts, numbers and booleans are TOML's too, its objects are not."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {_toml(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(each) for each in value) + "]"
     return json.dumps(value, ensure_ascii=False)

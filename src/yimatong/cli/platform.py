@@ -247,12 +247,16 @@ class LocalPlatform:
 
 
 def make_keys(settings: Settings) -> bool:
-    """Make demonstration keys in the soft crypto device unless there is a keystore; say whether they were made."""
+    """Make demonstration keys in the crypto device unless there is a keystore; say whether they were made.
+
+    Raises:
+        SdfLibraryUnusable, DeviceUnavailable, SdfError: the crypto machines of the settings do not answer, or decline.
+    """
     if settings.keystore.exists():
         return False
-    from yimatong.crypto.devices.soft import SoftDevice  # noqa: PLC0415 -- costs time that most commands need not spend
+    from yimatong.crypto.devices import choice  # noqa: PLC0415 -- costs time that most commands need not spend
 
-    SoftDevice.create_demonstration(settings.keystore, settings.keystore_secret())
+    choice.create_demonstration(settings)
     return True
 
 

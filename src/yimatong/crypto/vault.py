@@ -46,6 +46,11 @@ class Vault:
         self._clock = clock
         self._cache: dict[str, tuple[float, object]] = {}
 
+    @property
+    def anchor(self) -> int:
+        """The version of the protection key that blinds, references and the audit chain stand on."""
+        return self._anchor
+
     async def vuid(self, mpi: str, id_type: str, id_number: str) -> tuple[str, int]:
         """Return a new VUID and the version of the security key that made it. ``mpi``: 32 hex characters.
 
@@ -86,9 +91,11 @@ class Vault:
     async def sealer(self, purpose: str = "personal") -> Sealer:
         """Return the sealer for one purpose (``personal``, ``caller-secrets``, ...); purposes do not share keys.
 
-        Use it at once; do not keep it. Errors as :meth:`valid_keys`.
+        Use it at once; do not keep it. A change of versions is seen at the next call, so that what another process
+        sealed under a version a moment old opens here. Errors as :meth:`valid_keys`.
         """
-        return await self._cached(f"sealer:{purpose}", lambda: self._make_sealer(purpose))
+        known = [f"{info.version}{info.state}" for info in self.device.key_versions(KeyUsage.PROTECTION)]
+        return await self._cached(f"sealer:{purpose}:{','.join(known)}", lambda: self._make_sealer(purpose))
 
     async def blinder(self) -> Blinder:
         """Return the blinder. Use it at once; do not keep it.

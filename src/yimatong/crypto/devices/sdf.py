@@ -32,6 +32,7 @@ from yimatong.crypto.errors import (
     DemonstrationKeysInProduction,
     DeviceUnavailable,
     KeystoreExists,
+    KeystoreUnreadable,
 )
 from yimatong.crypto.errors.sdf import (
     SdfKeyDiffers,
@@ -79,7 +80,9 @@ class SdfDevice(KeyBook):
             each.start()
 
     @classmethod
-    def create(cls, path: Path, passphrase: str, machines: Sequence[CryptoMachine]) -> Self:
+    def create(
+        cls, path: Path, passphrase: str, machines: Sequence[CryptoMachine], *, demonstration: bool = False
+    ) -> Self:
         """Write an empty book at ``path`` and open the machines. Keys come by ceremony or ``generate``.
 
         Raises:
@@ -88,7 +91,7 @@ class SdfDevice(KeyBook):
         """
         if path.exists():
             raise KeystoreExists
-        keystore, contents = Keystore.new(path, passphrase), Contents()
+        keystore, contents = Keystore.new(path, passphrase), Contents(demonstration=demonstration)
         keystore.write(contents)
         return cls(keystore, contents, machines)
 
@@ -104,6 +107,9 @@ class SdfDevice(KeyBook):
         keystore, contents = Keystore.open(path, passphrase)
         if production and contents.demonstration:
             raise DemonstrationKeysInProduction
+        for key in contents.keys:
+            if key.value:
+                _ = _pair(key) if key.usage is KeyUsage.SIGNING else _places(key)
         return cls(keystore, contents, machines)
 
     @property
@@ -357,11 +363,18 @@ class SdfDevice(KeyBook):
 
 
 def _places(key: Key) -> _Places:
-    return msgspec.json.decode(key.value, type=_Places)
+    return _decoded(key.value, _Places)
 
 
 def _pair(key: Key) -> _Pair:
-    return msgspec.json.decode(key.value, type=_Pair)
+    return _decoded(key.value, _Pair)
+
+
+def _decoded(value: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise KeystoreUnreadable(reason="a keystore of the soft device, not a book of crypto machines") from None
 
 
 def _encryption_key(machine: Machine) -> Callable[[Session], bytes]:

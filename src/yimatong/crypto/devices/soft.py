@@ -20,7 +20,7 @@ from yimatong.crypto.devices import versions
 from yimatong.crypto.devices.base import BLOCK_USAGES, KeyUsage
 from yimatong.crypto.devices.keybook import KeyBook, add
 from yimatong.crypto.devices.keystore import Contents, Key, Keystore
-from yimatong.crypto.errors import ComponentMismatch, DemonstrationKeysInProduction, KeystoreExists
+from yimatong.crypto.errors import ComponentMismatch, DemonstrationKeysInProduction, KeystoreExists, KeystoreUnreadable
 from yimatong.crypto.gm import sm2, sm4
 
 
@@ -71,6 +71,8 @@ class SoftDevice(KeyBook):
         keystore, contents = Keystore.open(path, passphrase)
         if production and contents.demonstration:
             raise DemonstrationKeysInProduction
+        if any(len(key.value) not in {0, sm4.KEY_SIZE, sm2.PRIVATE_SIZE} for key in contents.keys):
+            raise KeystoreUnreadable(reason="a book of crypto machines, not a keystore of the soft device")
         return cls(keystore, contents)
 
     def encrypt_blocks(self, usage: KeyUsage, version: int, blocks: bytes) -> bytes:
