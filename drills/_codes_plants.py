@@ -23,7 +23,7 @@ def _missing_nonce_insert() -> None:
     """A use is recorded, but nothing is used up."""
     statements._STORE = statements._STORE.replace(  # noqa: SLF001 -- the same
         "FROM i WHERE uses > 0 OR fails > 0", "FROM i WHERE fails > 0"
-    ).replace("uses > 0 AND w.record_id IS DISTINCT FROM i.record_id AS raced", "false AS raced")
+    ).replace("uses > 0 AND record_id NOT IN", "false AND record_id NOT IN")
 
 
 def _skew_unbounded() -> None:

@@ -36,18 +36,19 @@ _LOOK_UP = """
         INSERT INTO access_request_nonce (caller_id, nonce, at)
         SELECT DISTINCT caller, nonce, %s::timestamptz FROM i ORDER BY caller, nonce
         ON CONFLICT DO NOTHING RETURNING caller_id, nonce)
-    SELECT i.ord, f.nonce IS NOT NULL, c.state, t.throttled_until,
+    SELECT i.ord, (i.caller, i.nonce) IN (SELECT caller_id, nonce FROM fresh), c.state, t.throttled_until,
            a.mpi, a.state, a.static_allowed, a.codes_valid_from, a.alias_on,
            u.used_by, u.used_key, u.record_id, u.failures, u.uses_left, u.place, u.earlier, u.token_digest,
-           y.uses, y.skew_s, y.purposes, y.rubbish_max,
+           coalesce(y.uses, z.uses), coalesce(y.skew_s, z.skew_s), coalesce(y.purposes, z.purposes),
+           coalesce(y.rubbish_max, z.rubbish_max),
            m.vuid, m.mpi, m.state, m.static_allowed, m.codes_valid_from,
            p.mpi, p.sealed, p.sex, p.birth_date, p.state
     FROM i
-    LEFT JOIN fresh f ON f.caller_id = i.caller AND f.nonce = i.nonce
     LEFT JOIN LATERAL (SELECT state, institution_id FROM access_caller WHERE caller_id = i.caller LIMIT 1) c ON true
     LEFT JOIN LATERAL (SELECT throttled_until FROM cards_code_trouble WHERE caller_id = i.caller LIMIT 1) t ON true
-    LEFT JOIN LATERAL (SELECT * FROM cards_code_policy WHERE subject IN (i.caller, c.institution_id)
-                       ORDER BY subject <> i.caller LIMIT 1) y ON true
+    LEFT JOIN LATERAL (SELECT * FROM cards_code_policy WHERE subject = i.caller LIMIT 1) y ON true
+    LEFT JOIN LATERAL (SELECT * FROM cards_code_policy
+                       WHERE y.subject IS NULL AND subject = c.institution_id LIMIT 1) z ON true
     LEFT JOIN LATERAL (SELECT * FROM cards_account WHERE vuid = i.vuid ORDER BY generation DESC LIMIT 1) a ON true
     LEFT JOIN LATERAL (SELECT * FROM cards_code_use WHERE vuid = i.vuid AND issued_at = i.issued_at
                        AND nonce = i.code_nonce LIMIT 1) u ON true
@@ -60,7 +61,8 @@ _LOOK_UP = """
                        ORDER BY opened_at, vuid LIMIT 1) m ON true
     LEFT JOIN LATERAL (SELECT * FROM empi_person WHERE mpi = q.mpi LIMIT 1) p ON true
 """
-"""``m`` is read only where an account's own row is not the whole truth: an alias, or persons that the index joined."""
+"""``m`` is read only where an account's own row is not the whole truth: an alias, or persons that the index joined.
+``z``, the institution's policy, stands in for a caller without one of its own (``y``)."""
 
 _LABELS = """
     SELECT i.ord, l.state FROM unnest(%s::int[], %s::text[], %s::text[]) AS i (ord, vuid, serial)
@@ -106,24 +108,30 @@ _STORE = f"""
             {_if_taken("uses_left", _USES_LEFT)},
             {_if_taken("earlier", _EARLIER)}
         RETURNING vuid, issued_at, nonce, used_by, used_key, record_id),
-    o AS MATERIALIZED (
-        SELECT j.*, CASE WHEN raced AND NOT coalesce(same, false) THEN 'CRD-2004' ELSE result END AS outcome FROM (
-            SELECT i.*, w.record_id AS kept, uses > 0 AND w.record_id IS DISTINCT FROM i.record_id AS raced,
-                   w.used_by = i.caller AND w.used_key = i.used_key AS same
-            FROM i LEFT JOIN used w ON w.vuid = i.vuid AND w.issued_at = i.issued_at AND w.nonce = i.code_nonce) j),
+    t AS MATERIALIZED (
+        SELECT i.*, uses > 0 AND record_id NOT IN (SELECT record_id FROM used WHERE record_id IS NOT NULL) AS raced
+        FROM i),
+    k AS MATERIALIZED (
+        SELECT t.*, CASE WHEN raced THEN (
+            SELECT w.record_id FROM used w
+            WHERE w.vuid = t.vuid AND w.issued_at = t.issued_at AND w.nonce = t.code_nonce
+              AND w.used_by = t.caller AND w.used_key = t.used_key) END AS kept
+        FROM t),
+    o AS (
+        SELECT k.*, CASE WHEN raced AND kept IS NULL THEN 'CRD-2004' ELSE result END AS outcome FROM k),
     r AS (
         INSERT INTO cards_code_record (vuid, record_id, at, event, code_kind, purpose, result, caller_id,
             institution_id, front_id, request_id, key_version, took_ms)
         SELECT vuid, record_id, at, 'verified', kind, purpose, outcome, caller, institution, front, request_id,
                key_version, took_ms
-        FROM o WHERE NOT repeats AND NOT (raced AND outcome = result)),
+        FROM o WHERE NOT repeats AND kept IS NULL),
     e AS (
         INSERT INTO kit_audit_event (at, actor, institution_id, action, object_kind, object_id, result, request_id)
         SELECT at, caller, institution, 'codes:verify', 'code_record', record_id, outcome, request_id FROM o)
-    SELECT ord, CASE WHEN outcome = result THEN kept END FROM o WHERE raced
+    SELECT ord, kept FROM o WHERE raced
 """  # noqa: S608 -- put together from parts of this module
 """A code's uses and failures are one row's one change, in the order of their keys, so that no two batches can wait for
-each other. ``same``: two nodes had one request at once; the second answers with the first one's record."""
+each other. ``kept``: two nodes had one request at once; the second answers with the first one's record."""
 
 
 async def look_up(connection: RawConnection, items: Sequence[Item]) -> None:
