@@ -14,6 +14,7 @@ from yimatong.kit.money import yuan
 
 PAGES = {
     "/console": {"clerk", "hospital", "auditor", "system"},
+    "/console/accounts": {"clerk", "hospital"},
     "/console/codes": {"clerk", "hospital"},
     "/console/payments": {"clerk", "hospital"},
     "/console/discrepancies": {"clerk", "hospital"},

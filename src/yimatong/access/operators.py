@@ -24,12 +24,12 @@ from yimatong.kit.ids import new_id
 ADMINISTRATORS: Final = frozenset({"system_admin", "security_admin", "audit_admin"})
 
 PERMISSIONS: Final[dict[str, frozenset[str]]] = {
-    "system_admin": frozenset({"console:home", "console:services"}),
+    "system_admin": frozenset({"console:home", "console:services", "console:live"}),
     "security_admin": frozenset({"console:home", "console:operators", "console:callers"}),
     "audit_admin": frozenset({"console:home", "console:audit"}),
     "reviewer": frozenset({"console:home", "console:callers"}),
     "steward": frozenset({"console:home", "console:persons"}),
-    "card_clerk": frozenset({"console:home", "console:codes"}),
+    "card_clerk": frozenset({"console:home", "console:accounts", "console:codes", "console:live"}),
     "finance": frozenset({"console:home", "console:payments", "console:discrepancies"}),
     "key_custodian": frozenset({"console:home", "console:keys"}),
 }
@@ -180,6 +180,12 @@ async def names(connection: Connection, ids: Collection[str]) -> dict[str, str]:
         select(operator.c.operator_id, operator.c.name).where(operator.c.operator_id.in_(ids))
     )
     return {row[0]: row[1] for row in rows}
+
+
+async def has_role(connection: Connection, role: str) -> bool:
+    """Say whether any active operator has a role."""
+    found = select(operator.c.operator_id).where(operator.c.roles.any(role), operator.c.state == "active").limit(1)
+    return (await connection.execute(found)).first() is not None
 
 
 def _operator(row: Row[Any]) -> Operator:

@@ -8,7 +8,9 @@ from yimatong.web.page import Page
 
 ENTRIES: Final = (
     ("home", "/console", "console:home"),
+    ("accounts", "/console/accounts", "console:accounts"),
     ("codes", "/console/codes", "console:codes"),
+    ("live", "/console/live", "console:live"),
     ("payments", "/console/payments", "console:payments"),
     ("discrepancies", "/console/discrepancies", "console:discrepancies"),
     ("audit", "/console/audit", "console:audit"),

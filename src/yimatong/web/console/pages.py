@@ -11,7 +11,7 @@ from yimatong.access import operators, sessions
 from yimatong.access.errors import LoginLocked, LoginRefused
 from yimatong.kit import audit
 from yimatong.kit.db import Connection
-from yimatong.web.console import audits, books, disputes, records, today
+from yimatong.web.console import accounts, audits, books, disputes, live, records, today
 from yimatong.web.console.menu import shell
 from yimatong.web.page import KINDS, Page
 
@@ -104,7 +104,9 @@ ROUTES = [
     log_in,
     log_out,
     show_home,
+    *accounts.ROUTES,
     *records.ROUTES,
+    *live.ROUTES,
     *books.ROUTES,
     *disputes.ROUTES,
     *audits.ROUTES,
