@@ -11,6 +11,7 @@ from litestar import get
 from yimatong.access import caller, operators
 from yimatong.cards import routes as cards
 from yimatong.care import routes as care
+from yimatong.gateways.front import INSTITUTION_PATHS, INTERNET_PATHS
 from yimatong.kit import web as kit_web
 from yimatong.payments import routes as payments
 from yimatong.web import routes as pages
@@ -22,6 +23,7 @@ PUBLIC = {
     "/notify/wechat/{account_id:str}": "the channel's own signature over the raw body is checked",
     "/card/open/{link:str}": "the one-time link is the proof",
     "/cashier/open/{link:str}": "the one-time link is the proof",
+    "/kiosk/open/{link:str}": "the one-time link is the proof",
     "/": "leads to the login",
     "/console/login": "the login itself",
 }
@@ -32,6 +34,9 @@ PAGE_PERMISSIONS = {
     "cashier:open",
     "cashier:show",
     "cashier:pay",
+    "kiosk:open",
+    "kiosk:show",
+    "kiosk:print",
     "console:login",
 }
 """Of a resident's page: whoever came by the link has them all."""
@@ -71,7 +76,7 @@ def test_route_names_its_permission(path: str, handler: Any) -> None:
 def test_every_page_behind_a_login_names_its_session() -> None:
     for path, handler in PAGES:
         if not handler.opt.get("public"):
-            assert handler.opt.get("session") in ("card", "cashier", "console"), path
+            assert handler.opt.get("session") in ("card", "cashier", "kiosk", "console"), path
 
 
 def test_every_public_path_is_served() -> None:
@@ -95,3 +100,15 @@ def test_planted_routes_are_found() -> None:
 
     for path, handler in handlers([silent, unknown, opened]):
         assert faults(path, handler.opt), path
+
+
+@pytest.mark.parametrize(
+    ("paths", "kinds"), [(INSTITUTION_PATHS, ("institution", "terminal")), (INTERNET_PATHS, ("app",))]
+)
+def test_fronts_serve_what_their_callers_may_do(paths: tuple[str, ...], kinds: tuple[str, ...]) -> None:
+    allowed = frozenset[str]().union(*(caller.PERMISSIONS[kind] for kind in kinds))
+    wanted = {path for path, handler in CORE if handler.opt.get("permission") in allowed}
+    unserved = {path for path in wanted if not any(path == base or path.startswith(base + "/") for base in paths)}
+    assert not unserved
+    idle = {base for base in paths if not any(path == base or path.startswith(base + "/") for path in wanted)}
+    assert not idle

@@ -28,13 +28,28 @@ _SEEN_MAX = 100_000
 
 INSTITUTION_PATHS = (
     "/api/v1/accounts",
-    "/api/v1/codes",
-    "/api/v1/visits",
     "/api/v1/bills",
+    "/api/v1/codes",
+    "/api/v1/family",
+    "/api/v1/identify",
+    "/api/v1/kiosk-links",
+    "/api/v1/labels",
     "/api/v1/orders",
+    "/api/v1/physical-cards",
     "/api/v1/refunds",
+    "/api/v1/symbologies",
+    "/api/v1/visits",
 )
-INTERNET_PATHS = ("/api/v1/accounts", "/api/v1/codes", "/api/v1/orders")
+INTERNET_PATHS = (
+    "/api/v1/accounts",
+    "/api/v1/codes",
+    "/api/v1/family",
+    "/api/v1/labels",
+    "/api/v1/orders",
+    "/api/v1/physical-cards",
+    "/api/v1/symbologies",
+)
+"""Where the native API is open to institutions and terminals, and to apps; a test holds both against the routes."""
 
 
 class Front:
