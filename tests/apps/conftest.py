@@ -60,6 +60,13 @@ def owned(client: Callable[[str], Client], merchant: None, world: Any) -> Simple
     made.refund_no = his.create_refund(
         {"order_no": made.order_no, "request_no": "R-1", "amount_fen": 100, "reason": "退费"}
     )["refund_no"]
+    card = {"card_number": "6101-" + secrets.token_hex(6), "card_type": "01", "issuer": "435628013"}
+    holder = {"holder": vars(make_resident()), "real_name": "certificate_read"}
+    made.card_id = his.call("POST", "/api/v1/physical-cards", card | holder)["card_id"]
+    made.delivery = "2026-11-22"
+    row = {"line": 1, "name": "张三", "sex": "1", "birth_date": "1980-01-02", "id_type": "01", "id_number": "1", **card}
+    row.pop("issuer")
+    his.call("POST", "/api/v1/physical-cards/deliveries", {"delivery": made.delivery, "rows": [row]})
     return made
 
 

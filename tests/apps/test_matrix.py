@@ -48,6 +48,18 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/labels/{serial}/revoke"): "AI",
     ("GET", "/api/v1/accounts/{vuid}/labels"): "AI",
     ("POST", "/api/v1/kiosk-links"): "T",
+    ("POST", "/api/v1/physical-cards"): "I",
+    ("POST", "/api/v1/physical-cards/find"): "AI",
+    ("GET", "/api/v1/physical-cards/{card_id}"): "AI",
+    ("POST", "/api/v1/physical-cards/{card_id}/state"): "AI",
+    ("POST", "/api/v1/physical-cards/{card_id}/replace"): "AI",
+    ("GET", "/api/v1/accounts/{vuid}/physical-cards"): "AI",
+    ("POST", "/api/v1/physical-cards/deliveries"): "I",
+    ("GET", "/api/v1/physical-cards/deliveries/{delivery}"): "I",
+    ("POST", "/api/v1/physical-cards/deliveries/{delivery}/retry"): "I",
+    ("POST", "/api/v1/identify"): "IT",
+    ("POST", "/api/v1/visit-cards"): "I",
+    ("POST", "/api/v1/visit-cards/find"): "I",
     ("POST", "/api/v1/visits"): "IT",
     ("GET", "/api/v1/visits/{visit_no}"): "I",
     ("GET", "/api/v1/visits/{visit_no}/bills"): "IT",
@@ -74,6 +86,8 @@ ABSENT = {
     "order_no": "P20991231999999999999",
     "refund_no": "R20991231999999999999",
     "record_id": "rec_0",
+    "card_id": "pcd_" + "0" * 32,
+    "delivery": "nothing-there",
     "serial": "L000000000",
     "alias": "E" * 64,
     "relation_id": "fam_" + "0" * 32,
@@ -93,6 +107,8 @@ def bodies(facts: dict[str, str]) -> dict[str, Any]:
         "/api/v1/accounts/{vuid}/update": {"address": "陕西省西安市"},
         "/api/v1/accounts/{vuid}/aliases/{alias}": {"on": False},
         "/api/v1/accounts/{vuid}/family": {"member_vuid": facts["vuid"], "relation": "20", "consent": "birth"},
+        "/api/v1/physical-cards/{card_id}/state": {"state": "lost"},
+        "/api/v1/physical-cards/{card_id}/replace": {"card_number": "6101-of-another"},
         "/api/v1/codes": {"vuid": facts["vuid"]},
         "/api/v1/codes/revoke": {"vuid": facts["vuid"]},
         "/api/v1/labels": {"vuid": facts["vuid"]},
@@ -174,7 +190,9 @@ def test_somebody_elses_object_answers_like_an_absent_one(
     assert found[0] in (403, 404)
 
 
-OWNER = {"vuid": "app-1"} | dict.fromkeys(("record_id", "visit_no", "bill_no", "order_no", "refund_no"), "his-1")
+OWNER = {"vuid": "app-1"} | dict.fromkeys(
+    ("record_id", "visit_no", "bill_no", "order_no", "refund_no", "card_id", "delivery"), "his-1"
+)
 
 
 @pytest.mark.parametrize(

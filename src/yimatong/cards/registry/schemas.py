@@ -136,7 +136,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Rows of a day's delivery (批量制卡); a large one comes in several requests under one name."""
 
     delivery: DeliveryName
-    rows: Annotated[list[ArrivedCard], Meta(min_length=1, max_length=500)]
+    rows: Annotated[list[ArrivedCard], Meta(min_length=1, max_length=100)]
 
 
 class RefusedRow(msgspec.Struct, frozen=True, kw_only=True):
