@@ -66,6 +66,12 @@ async def find(
     return Session(subject=row.subject, purpose=row.purpose, expires_at=row.expires_at)
 
 
+async def is_open(connection: Connection, token: str, *, purpose: str, now: datetime) -> bool:
+    """Say whether a session has not been ended, without noting that it was seen: for what watches by itself."""
+    found = select(session.c.purpose).where(session.c.token_digest == sm3(token.encode()), session.c.expires_at > now)
+    return (await connection.execute(found)).scalar_one_or_none() == purpose
+
+
 async def close_session(connection: Connection, token: str) -> None:
     """End a session; ending it again changes nothing."""
     await connection.execute(delete(session).where(session.c.token_digest == sm3(token.encode())))

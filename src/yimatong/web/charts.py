@@ -20,6 +20,7 @@ _BOTTOM: Final = 24
 _PLOT: Final = _HEIGHT - _TOP - _BOTTOM
 _LEFT_PERCENT: Final = 9.0
 _LABELS_MAX: Final = 8
+_ROW: Final = 22
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,12 +78,64 @@ def columns(*, identity: str, title: str, description: str, labels: Sequence[str
                 f'<text class="tick" x="{left + slot / 2:.2f}%" y="{_HEIGHT - 6}" text-anchor="middle">'
                 f"{escape(label)}</text>"
             )
+    return _picture(identity, title, description, _HEIGHT, parts)
+
+
+def lines(*, identity: str, title: str, description: str, labels: Sequence[str], series: Sequence[Series]) -> Markup:
+    """Return lines over many narrow columns (seconds); ``labels`` stand at equal distances from left to right."""
+    highest = max((max(line.values, default=0) for line in series), default=0)
+    top = nice_top(highest)
+    parts = _grid(top)
+    width = max(max((len(line.values) for line in series), default=0) - 1, 1)
+    parts.append(
+        f'<svg x="{_LEFT_PERCENT}%" y="{_TOP}" width="{100 - _LEFT_PERCENT}%" height="{_PLOT}" '
+        f'viewBox="0 0 {width} {_PLOT}" preserveAspectRatio="none">'
+    )
+    for line in series:
+        points = " ".join(f"{at},{_PLOT - value / top * _PLOT:.1f}" for at, value in enumerate(line.values))
+        parts.append(f'<polyline class="line {line.style}" points="{points}" vector-effect="non-scaling-stroke"/>')
+    parts.append("</svg>")
+    for index, label in enumerate(labels):
+        left = _LEFT_PERCENT + (100 - _LEFT_PERCENT) * index / max(len(labels) - 1, 1)
+        anchor = "end" if index == len(labels) - 1 else "start" if index == 0 else "middle"
+        parts.append(
+            f'<text class="tick" x="{left:.2f}%" y="{_HEIGHT - 6}" text-anchor="{anchor}">{escape(label)}</text>'
+        )
+    return _picture(identity, title, description, _HEIGHT, parts)
+
+
+def heat(
+    *, identity: str, title: str, description: str, rows: Sequence[tuple[str, Sequence[int]]], labels: Sequence[str]
+) -> Markup:
+    """Return a field of squares, one row a day and one column an hour; the fuller, the darker (five steps)."""
+    highest = max((value for _, values in rows for value in values), default=0)
+    slot = (100 - _LEFT_PERCENT) / max(len(labels), 1)
+    parts = []
+    for number, (name, values) in enumerate(rows):
+        parts.append(f'<text class="tick" x="0" y="{number * _ROW + 15}">{escape(name)}</text>')
+        for index, value in enumerate(values):
+            step = -(-5 * value // highest) if highest else 0
+            tip = escape(f"{name} {labels[index]} {value:,}")
+            parts.append(
+                f'<rect class="h{step}" x="{_LEFT_PERCENT + index * slot:.2f}%" y="{number * _ROW + 1}" '
+                f'width="{slot * 0.94:.2f}%" height="{_ROW - 2}"><title>{tip}</title></rect>'
+            )
+    height = len(rows) * _ROW + 20
+    for index in range(0, len(labels), 3):
+        left = _LEFT_PERCENT + (index + 0.47) * slot
+        parts.append(
+            f'<text class="tick" x="{left:.2f}%" y="{height - 5}" text-anchor="middle">{escape(labels[index])}</text>'
+        )
+    return _picture(identity, title, description, height, parts)
+
+
+def _picture(identity: str, title: str, description: str, height: int, parts: Sequence[str]) -> Markup:
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" width="100%" height="{_HEIGHT}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" width="100%" height="{height}" role="img" '
         f'aria-labelledby="{identity}-t {identity}-d"><title id="{identity}-t">{escape(title)}</title>'
         f'<desc id="{identity}-d">{escape(description)}</desc>'
     )
-    return Markup(f"{head}{''.join(parts)}</svg>")  # noqa: S704 -- every text in it is escaped above
+    return Markup(f"{head}{''.join(parts)}</svg>")  # noqa: S704 -- every text in it is escaped by its caller above
 
 
 def bar(value: int, highest: int, style: str = "s1") -> Markup:

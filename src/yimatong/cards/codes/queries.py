@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, and_, func, select, text, tuple_
+from sqlalchemy import ColumnElement, Row, and_, func, select, text
 
 from yimatong.access.caller import Scope
 from yimatong.cards.codes.schemas import CodeRecord, UsedRecord
@@ -15,17 +16,8 @@ from yimatong.cards.errors import RecordNotFound
 from yimatong.cards.models import code_record
 from yimatong.kit.db import Connection
 
-
-class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """What to look for among the records; None means any."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    event: str | None = None
-    result: str | None = None
-    purpose: str | None = None
-    institution_id: str | None = None
-    caller_id: str | None = None
+_NEAR: Final = timedelta(hours=1)
+_ID: Final = re.compile(r"rec_([0-9a-f]{12})[0-9a-f]{20}", re.ASCII)
 
 
 class HourCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,43 +32,30 @@ class HourCount(msgspec.Struct, frozen=True, kw_only=True):
 async def used_record(connection: Connection, record_id: str, vuid: str, *, scope: Scope) -> UsedRecord:
     """Return an accepted verification of this scope's institution.
 
+    The id begins with its moment, which names the month's partition; another id is looked for in all of them.
+
     Raises:
         RecordNotFound: none, refused, or another institution's.
     """
-    row = (
-        await connection.execute(
-            select(code_record).where(
-                code_record.c.vuid == vuid,
-                code_record.c.record_id == record_id,
-                code_record.c.event == "verified",
-                code_record.c.result == "ok",
-                _own(scope),
-            )
-        )
-    ).first()
+    query = select(code_record).where(
+        code_record.c.vuid == vuid,
+        code_record.c.record_id == record_id,
+        code_record.c.event == "verified",
+        code_record.c.result == "ok",
+        _own(scope),
+    )
+    row = None
+    made = made_at(record_id)
+    if made is not None:
+        near = code_record.c.at.between(made - _NEAR, made + _NEAR)
+        row = (await connection.execute(query.where(near))).first()
+    if row is None:
+        row = (await connection.execute(query)).first()
     if row is None:
         raise RecordNotFound
     return UsedRecord(
         record_id=row.record_id, vuid=row.vuid, institution_id=row.institution_id, purpose=row.purpose, at=row.at
     )
-
-
-async def records(
-    connection: Connection,
-    *,
-    scope: Scope,
-    filters: Filters,
-    after: tuple[datetime, str] | None = None,
-    limit: int = 50,
-) -> Sequence[CodeRecord]:
-    """Return records, newest first; ``after`` is the (at, record_id) of the last one of the page before."""
-    query = select(code_record).where(_own(scope), _matching(filters))
-    if after is not None:
-        query = query.where(tuple_(code_record.c.at, code_record.c.record_id) < tuple_(*after))
-    rows = await connection.execute(
-        query.order_by(code_record.c.at.desc(), code_record.c.record_id.desc()).limit(limit)
-    )
-    return [_record(row) for row in rows]
 
 
 async def last_uses(connection: Connection, vuid: str, *, limit: int = 10) -> Sequence[CodeRecord]:
@@ -104,6 +83,12 @@ async def counts_by_hour(
     return [HourCount(hour=int(row[0]), event=row[1], result=row[2], number=row[3]) for row in rows]
 
 
+def made_at(record_id: str) -> datetime | None:
+    """Return the moment that an id of ``kit.ids`` was made, or None for another text."""
+    found = _ID.fullmatch(record_id)
+    return None if found is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(found[1], 16))
+
+
 def _own(scope: Scope) -> ColumnElement[bool]:
     """Return the condition that keeps a scope to its own rows."""
     if scope.all_rows:
@@ -111,25 +96,6 @@ def _own(scope: Scope) -> ColumnElement[bool]:
     if scope.institution_id is not None:
         return code_record.c.institution_id == scope.institution_id
     return code_record.c.caller_id == scope.caller_id
-
-
-def _matching(filters: Filters) -> ColumnElement[bool]:
-    conditions: list[ColumnElement[bool]] = [
-        column == wanted
-        for column, wanted in (
-            (code_record.c.event, filters.event),
-            (code_record.c.result, filters.result),
-            (code_record.c.purpose, filters.purpose),
-            (code_record.c.institution_id, filters.institution_id),
-            (code_record.c.caller_id, filters.caller_id),
-        )
-        if wanted is not None
-    ]
-    if filters.since is not None:
-        conditions.append(code_record.c.at >= filters.since)
-    if filters.until is not None:
-        conditions.append(code_record.c.at < filters.until)
-    return and_(True, *conditions)  # noqa: FBT003 -- SQLAlchemy's way of an empty condition
 
 
 def _record(row: Row[Any]) -> CodeRecord:

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Row, and_, func, literal_column, or_, sele
 from yimatong.access.caller import Scope
 from yimatong.cards.models import account, code_record, record_archive
 from yimatong.cards.records.conditions import COLUMNS, FIELDS, Condition, Mark, conditions
-from yimatong.cards.records.schemas import Filters, Moment, Part, Pulse, Record, Standing
+from yimatong.cards.records.schemas import Filters, Part, Record, Standing
 from yimatong.kit.db import Connection
 
 _BEIJING: Final = func.timezone("Asia/Shanghai", code_record.c.at)
@@ -29,11 +29,8 @@ _OPERATORS: Final[dict[str, Any]] = {
     "in": lambda column, value: column.in_(value),
     "is": lambda column, _value: column.is_(None),
 }
-PULSE_S: Final = 300
-"""How far back the live picture goes."""
 STANDING_S: Final = 60
 """Over how long the institutions of the live picture are measured."""
-_SHOWN: Final = 8
 
 
 async def hold(connection: Connection) -> None:
@@ -100,42 +97,21 @@ async def group_of(connection: Connection, vuid: str) -> tuple[str, ...]:
     return tuple(sorted({vuid, *rows.scalars()}))
 
 
-async def pulse(connection: Connection, *, scope: Scope, now: datetime) -> Pulse:
-    """Return what happened in the last five minutes, by the second, and how the institutions stand."""
-    since = now - timedelta(seconds=PULSE_S)
-    found = _where(conditions(scope, Filters(since=since, until=now)))
+async def by_second(
+    connection: Connection, *, scope: Scope, since: datetime, until: datetime
+) -> list[tuple[datetime, str, str, int]]:
+    """Return how often what happened in each second of a short span: (second, event, result, number)."""
     second = func.date_trunc("second", code_record.c.at)
-    accepted = func.count().filter(code_record.c.event == "verified", code_record.c.result == "ok")
-    refused = func.count().filter(code_record.c.event == "verified", code_record.c.result != "ok")
-    issued = func.count().filter(code_record.c.event == "issued")
-    by_second = await connection.execute(
-        select(second, accepted, refused, issued).where(found).group_by(text("1")).order_by(text("1"))
+    rows = await connection.execute(
+        select(second, code_record.c.event, code_record.c.result, func.count())
+        .where(_where(conditions(scope, Filters(since=since, until=until))))
+        .group_by(text("1"), code_record.c.event, code_record.c.result)
     )
-    seconds = tuple(Moment(at=row[0], accepted=row[1], refused=row[2], issued=row[3]) for row in by_second)
-    failures = await connection.execute(
-        select(code_record.c.result, func.count())
-        .where(found, code_record.c.event == "verified", code_record.c.result != "ok")
-        .group_by(code_record.c.result)
-        .order_by(text("2 DESC, 1"))
-        .limit(_SHOWN)
-    )
-    failed = tuple((row[0], row[1]) for row in failures)
-    standing = await _standing(connection, scope=scope, now=now)
-    total = next((each for each in standing if each.institution_id == ""), None)
-    rest = [each for each in standing if each.institution_id != ""]
-    return Pulse(
-        at=now,
-        seconds=seconds,
-        failures=failed,
-        slowest=tuple(sorted((s for s in rest if s.p95_ms is not None), key=lambda s: -(s.p95_ms or 0))[:_SHOWN]),
-        busiest=tuple(sorted(rest, key=lambda each: -each.number)[:_SHOWN]),
-        p95_ms=total.p95_ms if total else None,
-        last_at=seconds[-1].at if seconds else None,
-    )
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
-async def _standing(connection: Connection, *, scope: Scope, now: datetime) -> list[Standing]:
-    """Return the institutions of the last minute, and all of them together under an empty id."""
+async def standing(connection: Connection, *, scope: Scope, now: datetime) -> list[Standing]:
+    """Return how the institutions did in the last minute, and all of them together under an empty id."""
     since = now - timedelta(seconds=STANDING_S)
     institution = func.coalesce(code_record.c.institution_id, literal_column("'-'"))
     percentile = func.percentile_disc(0.95).within_group(code_record.c.took_ms)

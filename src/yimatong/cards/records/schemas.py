@@ -108,15 +108,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     form: Literal["yimatong-records-1"] = "yimatong-records-1"
 
 
-class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened in one second."""
-
-    at: datetime
-    accepted: int
-    refused: int
-    issued: int
-
-
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """One institution in the last minute: its verifications, its refusals, and the time 95 of 100 stayed below."""
 
@@ -124,15 +115,3 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     refused: int
     p95_ms: int | None
-
-
-class Pulse(msgspec.Struct, frozen=True, kw_only=True):
-    """The platform at this moment: five minutes by the second, refusals by code, institutions of the last minute."""
-
-    at: datetime
-    seconds: tuple[Moment, ...]
-    failures: tuple[tuple[str, int], ...]
-    slowest: tuple[Standing, ...]
-    busiest: tuple[Standing, ...]
-    p95_ms: int | None
-    last_at: datetime | None

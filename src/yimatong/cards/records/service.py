@@ -7,6 +7,7 @@ import binascii
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ from yimatong.cards.records import queries
 from yimatong.cards.records.archive import Archive
 from yimatong.cards.records.conditions import Mark, conditions
 from yimatong.cards.records.schemas import COUNT_BY, Count, CountTable, Filters, Part, Record
+from yimatong.crypto.vault import Vault
 from yimatong.kit.db import Connection, Database
 
 PARTS_MAX: Final = 31
@@ -25,6 +27,11 @@ COUNT_DAYS_MAX: Final = 92
 GROUPS_MAX: Final = 10_000
 EXPORT_MAX: Final = 100_000
 _EXPORT_PAGE: Final = 2000
+
+
+def archive_at(folder: Path, vault: Vault) -> Archive:
+    """Return the archive in a folder, for who may not make one."""
+    return Archive(folder, vault)
 
 
 class Looked(msgspec.Struct, frozen=True):
