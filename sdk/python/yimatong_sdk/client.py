@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -111,24 +111,43 @@ class Client:
         *,
         kind: str = "dynamic",
         code_class: str = "general",
-        ttl_s: int = 60,
+        ttl_s: int | None = None,
         image: str = "none",
         idempotency_key: str | None = None,
     ) -> Any:
-        """Issue a static or dynamic code; ``code_class`` is general, visit, records or payment."""
-        body = {"vuid": vuid, "kind": kind, "code_class": code_class, "ttl_s": ttl_s, "image": image}
+        """Issue a static, dynamic or offline code; ``code_class`` is general, visit, records or payment."""
+        body: dict[str, Any] = {"vuid": vuid, "kind": kind, "code_class": code_class, "image": image}
+        body |= {} if ttl_s is None else {"ttl_s": ttl_s}
         return self.call("POST", "/api/v1/codes", body, idempotency_key=idempotency_key)
 
     def verify_code(
-        self, code: str, *, purpose: str, med_step: str = "000000", idempotency_key: str | None = None
+        self,
+        code: str,
+        *,
+        purpose: str,
+        med_step: str = "000000",
+        visit_no: str = "",
+        idempotency_key: str | None = None,
     ) -> Any:
-        """Verify and use up a code for a purpose; returns the resident and the record of the use."""
-        body = {"code": code, "purpose": purpose, "med_step": med_step}
+        """Verify and use up a code for a purpose; returns the resident and the record of the use.
+
+        ``visit_no`` matters where a code may be used several times within one visit.
+        """
+        body = {"code": code, "purpose": purpose, "med_step": med_step, "visit_no": visit_no}
         return self.call("POST", "/api/v1/codes/verify", body, idempotency_key=idempotency_key)
 
     def revoke_codes(self, vuid: str, *, idempotency_key: str | None = None) -> Any:
         """Revoke every dynamic code of an account that was issued so far."""
         return self.call("POST", "/api/v1/codes/revoke", {"vuid": vuid}, idempotency_key=idempotency_key)
+
+    def offline_bundle(self) -> Any:
+        """Return the keys and revocations by which ``offline.OfflineReader`` reads codes for a day."""
+        return self.call("GET", "/api/v1/codes/offline")
+
+    def upload_offline_uses(self, seen: Sequence[Mapping[str, str]], *, idempotency_key: str | None = None) -> Any:
+        """Tell what was accepted without the network, 200 at most; each is recorded once however often it is told."""
+        body = {"seen": [dict(each) for each in seen]}
+        return self.call("POST", "/api/v1/codes/offline-uses", body, idempotency_key=idempotency_key)
 
     def register_visit(self, visit: Mapping[str, Any], *, idempotency_key: str | None = None) -> Any:
         """Register a visit of the resident whose code was verified here."""
