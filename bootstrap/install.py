@@ -31,7 +31,9 @@ BROWSER_FILES = {
 }
 LABEL_FONT = ROOT / "src/yimatong/cards/symbologies/vendor"
 LABEL_FONT_FILES = ("files/*.woff2", "unicode.json", "LICENSE")
-RUNTIME, TESTS, NODE, UV = (f"requirements{part}.lock" for part in ("", "-test", "-node", "-uv"))
+RUNTIME, TESTS, NODE, UV, COMPILER = (
+    f"requirements{part}.lock" for part in ("", "-test", "-node", "-uv", "-compiler")
+)
 MINIMUM = (3, 11)
 
 
@@ -193,6 +195,11 @@ def install_packages(title: str, lock: str) -> None:
         raise Failed(message)
 
 
+def has_compiler() -> bool:
+    """Say whether the machine has a C compiler, for the library that the tests of the crypto machine build."""
+    return any(shutil.which(name) for name in (os.environ.get("CC", ""), "cc", "gcc", "clang") if name)
+
+
 def install_local() -> None:
     """Install the platform and its SDK as editable distributions from the checkout.
 
@@ -239,6 +246,10 @@ def install(*, tests: bool) -> None:
         done[lock] = packages
         if tests:
             done[RUNTIME] = digest(RUNTIME)
+        NOTE.write_text(json.dumps(done, indent=1))
+    if tests and not has_compiler() and done.get(COMPILER) != digest(COMPILER):
+        install_packages("安装 C 编译器 / installing a C compiler", COMPILER)
+        done[COMPILER] = digest(COMPILER)
         NOTE.write_text(json.dumps(done, indent=1))
     local = digest("pyproject.toml", "sdk/python/pyproject.toml")
     if done.get("local") != local or not (VENV / "bin" / "ymt").exists():

@@ -45,6 +45,7 @@ def main() -> None:
     compile_lock("requirements.lock", runtime)
     compile_lock("requirements-test.lock", runtime + groups["test"], constraint="requirements.lock")
     compile_lock("requirements-node.lock", groups["node"])
+    compile_lock("requirements-compiler.lock", groups["compiler"])
     subprocess.run(["npm", "install", "--package-lock-only"], cwd=ROOT, check=True)  # noqa: S607
 
 

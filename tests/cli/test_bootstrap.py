@@ -71,3 +71,14 @@ def test_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     assert str(tmp_path / ".venv") in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_compiler_is_missed_where_there_is_none_and_only_there(install, tmp_path, monkeypatch):
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not install.has_compiler()
+    compiler = tmp_path / "clang"
+    compiler.write_text("#!/bin/sh\n")
+    compiler.chmod(0o755)
+    assert install.has_compiler()
+    assert (ROOT / install.COMPILER).exists()
