@@ -34,7 +34,7 @@ OFFERED_ALONE = {
         "resealing",
         "sessions",
     },
-    "cards": {"codes.symbols"},
+    "cards": {"codes.symbols", "labels.kiosk"},
     "empi": {"persons.identity"},
     "payments": {"accounts", "desk", "channels.base"},
 }

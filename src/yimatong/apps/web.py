@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import secrets
+from datetime import datetime
+
 from litestar import Litestar
 
-from yimatong.apps.assembly import assemble
+from yimatong.access.caller import Caller
+from yimatong.apps.assembly import Parts, assemble
 from yimatong.apps.worker import anchor_of
+from yimatong.cards.codec import Purpose
+from yimatong.cards.codes.item import Item
+from yimatong.cards.codes.schemas import CodeToVerify, VerifiedCode
+from yimatong.cards.codes.verification import Verifier
 from yimatong.kit import web
+from yimatong.kit.db import Batch
+from yimatong.kit.ids import new_id
 from yimatong.kit.settings import Settings
 from yimatong.payments.desk import Desk
 from yimatong.web import routes
+from yimatong.web.page import ReadCode
 
 
 def build(settings: Settings) -> Litestar:
@@ -23,6 +34,30 @@ def build(settings: Settings) -> Litestar:
         web_base=settings.addresses.web,
     )
     options = routes.app_options(
-        settings=settings, db=parts.db, vault=parts.vault, desk=desk, audit_anchor=anchor_of(settings)
+        settings=settings,
+        db=parts.db,
+        vault=parts.vault,
+        desk=desk,
+        audit_anchor=anchor_of(settings),
+        read_code=code_reader(parts),
     )
     return web.build(routes.ROUTES, openapi=None, ready_checks=[parts.ready], on_shutdown=[parts.close], **options)
+
+
+def code_reader(parts: Parts) -> ReadCode:
+    """Return the verification of a code that was scanned at a kiosk, by the same work as the native API's."""
+    verifications: Batch[Item, VerifiedCode] = parts.db.batch(Verifier(parts.vault).work, items_max=16, lanes=1)
+
+    async def read(caller: Caller, text: str, key: str, now: datetime) -> VerifiedCode:
+        caller.require("codes:verify")
+        item = Item(
+            caller=caller,
+            nonce=secrets.token_hex(16),
+            idempotency_key=key,
+            request_id=new_id("req"),
+            wanted=CodeToVerify(code=text, purpose=Purpose.REGISTER),
+            now=now,
+        )
+        return await verifications.submit(item)
+
+    return read

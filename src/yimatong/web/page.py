@@ -1,8 +1,8 @@
 """One request of a browser: its language, its session, its operator, its form token, and the transaction it runs in.
 
-A route names the session that it needs (``session="card" | "cashier" | "console"``), what it lets an operator see
-(``permission="console:codes"``), and ``reads="personal"`` where it shows personal data. A POST without the token of
-this browser's session is refused before anything is read.
+A route names the session that it needs (``session="card" | "cashier" | "kiosk" | "console"``), what it lets an
+operator see (``permission="console:codes"``), and ``reads="personal"`` where it shows personal data. A POST without
+the token of this browser's session is refused before anything is read.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 
 from yimatong.access import operators, sessions
-from yimatong.access.caller import PLATFORM, Scope
+from yimatong.access.caller import PLATFORM, Caller, Scope
+from yimatong.access.callers import Directory
 from yimatong.access.errors import SessionEnded
 from yimatong.access.operators import Operator
 from yimatong.access.sessions import Session
+from yimatong.cards.codes.schemas import VerifiedCode
 from yimatong.crypto.gm.sm3 import hmac_sm3
 from yimatong.crypto.vault import Vault
 from yimatong.kit import audit, clock
@@ -51,7 +53,14 @@ class SessionKind(msgspec.Struct, frozen=True, kw_only=True):
     idle_s: int | None = None
 
 
+KIOSK_S: Final = 24 * 3600
+"""A kiosk's browser stays open for a day; its own program asks for a new link every morning."""
+
+ReadCode = Callable[[Caller, str, str, datetime], Awaitable[VerifiedCode]]
+"""Verifies a code in this process for (terminal, text, idempotency key, now), as the native API would."""
+
 KINDS: Final = {
+    "kiosk": SessionKind(cookie="ymt_kiosk", path="/kiosk", lifetime_s=KIOSK_S),
     "card": SessionKind(cookie="ymt_card", path="/card", lifetime_s=sessions.CARD_S),
     "cashier": SessionKind(cookie="ymt_cashier", path="/cashier", lifetime_s=sessions.CASHIER_S),
     "console": SessionKind(
@@ -68,6 +77,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
     pages: Pages
     desk: Desk | None = None
+    directory: Directory | None = None
+    read_code: ReadCode | None = None
     audit_anchor: Path | None = None
 
     @property

@@ -9,6 +9,7 @@ from litestar.datastructures import MutableScopeHeaders, State
 from litestar.di import Provide
 from litestar.types import Message, Scope
 
+from yimatong.access.callers import Directory
 from yimatong.crypto.vault import Vault
 from yimatong.kit.db import Database
 from yimatong.kit.pages import Pages, Texts
@@ -19,12 +20,13 @@ from yimatong.web.cashier import pages as cashier
 from yimatong.web.citizen import pages as citizen
 from yimatong.web.console import pages as console
 from yimatong.web.failures import EXCEPTION_HANDLERS
-from yimatong.web.page import Parts, provide_page
+from yimatong.web.kiosk import pages as kiosk
+from yimatong.web.page import Parts, ReadCode, provide_page
 
-ROUTES: Final = [*assets.ROUTES, *citizen.ROUTES, *cashier.ROUTES, *console.ROUTES]
+ROUTES: Final = [*assets.ROUTES, *citizen.ROUTES, *cashier.ROUTES, *kiosk.ROUTES, *console.ROUTES]
 
 _HERE: Final = Path(__file__).parent
-_SETS: Final = {"shared": _HERE} | {name: _HERE / name for name in ("citizen", "cashier", "console")}
+_SETS: Final = {"shared": _HERE} | {name: _HERE / name for name in ("citizen", "cashier", "kiosk", "console")}
 
 _HEADERS: Final = {
     "content-security-policy": (
@@ -48,10 +50,25 @@ def make_pages() -> Pages:
 
 
 def app_options(
-    *, settings: Settings, db: Database, vault: Vault, desk: Desk | None = None, audit_anchor: Path | None = None
+    *,
+    settings: Settings,
+    db: Database,
+    vault: Vault,
+    desk: Desk | None = None,
+    audit_anchor: Path | None = None,
+    read_code: ReadCode | None = None,
 ) -> dict[str, Any]:
     """Return the options of ``kit.web.build`` for these pages; without a ``desk`` the cashier takes no payment."""
-    parts = Parts(settings=settings, db=db, vault=vault, pages=make_pages(), desk=desk, audit_anchor=audit_anchor)
+    parts = Parts(
+        settings=settings,
+        db=db,
+        vault=vault,
+        pages=make_pages(),
+        desk=desk,
+        audit_anchor=audit_anchor,
+        directory=Directory(db, vault),
+        read_code=read_code,
+    )
 
     async def protect(message: Message, scope: Scope) -> None:
         if message["type"] != "http.response.start":

@@ -27,7 +27,8 @@ from yimatong.cards.errors import (
     SymbologyNotAvailable,
     SymbologyUnknown,
 )
-from yimatong.cards.labels import queries, service
+from yimatong.cards.labels import kiosk, queries, service
+from yimatong.cards.labels.kiosk import Kiosk
 from yimatong.cards.labels.schemas import (
     Drawing,
     KioskLink,
@@ -130,17 +131,17 @@ async def list_labels(
     )
 
 
-@post("/api/v1/kiosk-links", permission="kiosk:link", responses=documented(PageLink))
+@post("/api/v1/kiosk-links", permission="kiosk:link", responses=documented(PageLink, SymbologyUnknown))
 async def make_kiosk_link(
     data: JSONBody[KioskLink], call: NamedDependency[Call], web_url: NamedDependency[str]
 ) -> Response[bytes]:
     """Make a one-time link that opens the kiosk pages in this terminal's browser for a day."""
 
     async def make(tx: Connection) -> PageLink:
-        url, expires_in_s = await service.make_kiosk_link(
-            tx, caller=call.caller, staff=data.staff, web_url=web_url, now=call.now
-        )
-        return PageLink(url=url, expires_in_s=expires_in_s)
+        port.get(data.symbology)
+        wanted = Kiosk(caller_id=call.caller.caller_id, size=data.size, symbology=data.symbology, staff=data.staff)
+        token = await kiosk.make_link(tx, wanted, now=call.now)
+        return PageLink(url=f"{web_url}/kiosk/open/{token}", expires_in_s=kiosk.LINK_S)
 
     return await call.write(make)
 

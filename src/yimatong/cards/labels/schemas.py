@@ -88,6 +88,8 @@ class KioskLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A kiosk's browser to be opened. ``staff`` adds the sheet of many labels, for a clinic's own desk."""
 
     staff: bool = False
+    size: Size = "50x30"
+    symbology: SymbologyName = "qr"
 
 
 class NewDrawing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from yimatong.access import callers, sessions
+from yimatong.access import callers
 from yimatong.access.caller import Caller
 from yimatong.cards.accounts import history
 from yimatong.cards.accounts import queries as accounts
@@ -38,10 +38,6 @@ from yimatong.kit.ids import new_id
 TITLE: Final = "电子健康卡"
 SVG: Final = "image/svg+xml"
 PDF: Final = "application/pdf"
-KIOSK_LINK_S: Final = 300
-KIOSK_S: Final = 24 * 3600
-"""A kiosk's browser stays open for a day; its own program asks for a new link every morning."""
-
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SERIAL_CHARS: Final = 9
 _STARS: Final = re.compile(r"\*{4,}")
@@ -146,7 +142,7 @@ async def prepared(
             modules=modules,
             symbology=drawn.title,
             title=TITLE,
-            name=_STARS.sub("***", person.name.masked),
+            name=folded(person.name.masked),
             number=f"{account.vuid[:4]}…{account.vuid[-4:]} {serial}",
             institution=await callers.institution_name(connection, institution_id) if institution_id else "",
             day=business_date(printing.now).isoformat(),
@@ -224,6 +220,11 @@ async def _store(
     return row
 
 
+def folded(masked: str) -> str:
+    """Return a masked name with at most three stars in a row, for a label is narrow. Pure."""
+    return _STARS.sub("***", masked)
+
+
 def serial_of(seed: str, vuid: str, place: int) -> str:
     """Return the serial of a print job's label: ``L`` and 45 bits in Crockford's base 32. Pure."""
     number = int.from_bytes(sm3(f"label:{seed}:{vuid}:{place}".encode())[:8], "big")
@@ -266,22 +267,3 @@ async def revoke(
             reason=wanted.reason,
         )
     return queries.views([row], serial_in_code=serial_in_code)[0]
-
-
-async def make_kiosk_link(
-    connection: Connection, *, caller: Caller, staff: bool, web_url: str, now: datetime
-) -> tuple[str, int]:
-    """Make a one-time link that opens the kiosk pages in this terminal's browser; return it and its life in seconds."""
-    token = await sessions.make_link(
-        connection,
-        subject=kiosk_subject(caller.caller_id, staff=staff),
-        purpose="kiosk",
-        lifetime_s=KIOSK_LINK_S,
-        now=now,
-    )
-    return f"{web_url}/kiosk/open/{token}", KIOSK_LINK_S
-
-
-def kiosk_subject(caller_id: str, *, staff: bool) -> str:
-    """Return what a kiosk session stands for: the terminal, and whether its desk is a clinic's own."""
-    return f"staff {caller_id}" if staff else caller_id

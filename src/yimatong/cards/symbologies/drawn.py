@@ -55,7 +55,8 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
         except Exception as error:
             raise SymbolDoesNotFit(symbology=self.title, audit=type(error).__name__) from error
         grid, wide = symbol.encoded_data, symbol.width
-        packed, stride, octets = grid.tobytes(), grid.shape[1], -(-wide // 8)
+        packed, octets = grid.tobytes(), -(-wide // 8)
+        stride = len(packed) // len(grid)
         rows = tuple(
             f"{int.from_bytes(packed[start : start + octets], 'little'):0{wide}b}"[::-1]
             for start in range(0, symbol.rows * stride, stride)

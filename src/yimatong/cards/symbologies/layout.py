@@ -22,6 +22,8 @@ _MARGIN_MM: Final = 1.0
 _GAP_MM: Final = 1.0
 _LEADING: Final = 1.3
 _CUT: Final = "…"
+_SQUEEZED: Final = 1.25
+"""A line that is too long by no more than this is set smaller, not broken: no bracket stands alone."""
 _WIDE: Final = 1.5
 """A symbol wider than this times its height (PDF417) takes the whole width, with the text under it."""
 
@@ -236,7 +238,7 @@ def fit(text: str, *, room_mm: float, size_mm: float) -> tuple[str, float]:
 def wrap(text: str, *, room_mm: float, size_mm: float, lines_max: int) -> list[str]:
     """Break a text into at most ``lines_max`` lines; what is left over stays on the last one, to be fitted."""
     lines, rest = list[str](), text
-    while rest and len(lines) < lines_max - 1 and width(rest, size_mm) > room_mm:
+    while rest and len(lines) < lines_max - 1 and width(rest, size_mm) > room_mm * _SQUEEZED:
         take = len(rest)
         while take > 1 and width(rest[:take], size_mm) > room_mm:
             take -= 1

@@ -50,8 +50,8 @@ def centred(text: str, *, middle_mm: float, y_mm: float, size_mm: float) -> Plac
     return PlacedText(text=text, x_mm=middle_mm - width(text, size_mm) / 2, y_mm=y_mm, size_mm=size_mm)
 
 
-def svg(page: Paper, *, title: str = "") -> str:
-    """Return one page as an SVG element in its true size.
+def svg(page: Paper) -> str:
+    """Return one page as an SVG element in its true size; where it stands says what it is.
 
     Raises:
         LabelFontMissing.
@@ -61,8 +61,7 @@ def svg(page: Paper, *, title: str = "") -> str:
     shapes = "".join(f'<path id="ymt-{marks[char]}" d="{_svg_outline(char)}"/>' for char in needed)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(page.width_mm)}mm" height="{_n(page.height_mm)}mm"',
-        f' viewBox="0 0 {_n(page.width_mm)} {_n(page.height_mm)}" role="img">',
-        f"<title>{title}</title>" if title else "",
+        f' viewBox="0 0 {_n(page.width_mm)} {_n(page.height_mm)}" aria-hidden="true">',
         f'<path fill="#fff" d="M0 0h{_n(page.width_mm)}v{_n(page.height_mm)}H0Z"/>',
         f"<defs>{shapes}</defs>" if shapes else "",
     ]

@@ -1,0 +1,176 @@
+"""What the kiosk pages need of the cards room: whose browser it is, the certificate reader's line, labels to show.
+
+A kiosk is an approved terminal. Its own program asks for a one-time link with the terminal's signature and opens the
+browser with it; the session stands for that terminal and ends with the day, or when the terminal is suspended.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from yimatong.access import sessions
+from yimatong.access.caller import Caller
+from yimatong.cards.accounts import queries as accounts
+from yimatong.cards.accounts.real_name import LEVELS
+from yimatong.cards.errors import CardNotApplied, CertificateUnreadable
+from yimatong.cards.labels.schemas import LabelOf
+from yimatong.cards.labels.service import Printing, Ready, folded, prepared, prepared_many
+from yimatong.cards.models import holder
+from yimatong.cards.symbologies import layout, paper
+from yimatong.crypto.vault import Vault
+from yimatong.empi.errors import PersonDisagrees
+from yimatong.empi.persons import queries as persons
+from yimatong.kit.clock import business_date
+from yimatong.kit.db import Connection
+from yimatong.kit.errors import Refusal
+from yimatong.kit.masking import PersonName
+from yimatong.standards import id_number, names
+
+LINK_S: Final = 300
+SESSION_S: Final = 24 * 3600
+"""A kiosk's browser stays open for a day; its own program asks for a new link every morning."""
+
+LINE_MARK: Final = "YMTID1."
+_LINE: Final = re.compile(r"YMTID1\.([A-Za-z0-9_-]{16,2048})={0,2}")
+_ID_CARD: Final = "01"
+
+
+class Kiosk(msgspec.Struct, frozen=True, kw_only=True):
+    """What a kiosk session stands for. ``staff`` is a clinic's own desk, which may print sheets."""
+
+    caller_id: str
+    size: str
+    symbology: str
+    staff: bool
+
+
+class CertificateRead(msgspec.Struct, frozen=True, kw_only=True):
+    """What a certificate reader read off the chip; further members (address, photograph) are dropped unread."""
+
+    id_type: str
+    id_number: str
+    name: str
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody at the kiosk: whose label, and the name to show, masked."""
+
+    whose: LabelOf
+    name: str
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """A label that was printed to a page."""
+
+    svg: str
+    name: str
+    serial: str
+
+
+_certificate: Final = msgspec.json.Decoder(CertificateRead)
+
+
+async def make_link(connection: Connection, kiosk: Kiosk, *, now: datetime) -> str:
+    """Make the one-time token that opens a kiosk's browser within ``LINK_S`` seconds."""
+    subject = f"{kiosk.caller_id} {kiosk.size} {kiosk.symbology} {'staff' if kiosk.staff else 'public'}"
+    return await sessions.make_link(connection, subject=subject, purpose="kiosk", lifetime_s=LINK_S, now=now)
+
+
+def kiosk_of(subject: str) -> Kiosk:
+    """Return what a session's subject says."""
+    caller_id, size, symbology, desk = subject.split(" ")
+    return Kiosk(caller_id=caller_id, size=size, symbology=symbology, staff=desk == "staff")
+
+
+def is_certificate(line: str) -> bool:
+    """Say whether a line that was typed by a reader is a certificate's, not a code's."""
+    return line.startswith(LINE_MARK)
+
+
+def certificate_of(line: str) -> CertificateRead:
+    """Read the line of a certificate reader: ``YMTID1.`` and base64url of JSON. Pure.
+
+    Raises:
+        CertificateUnreadable: anything else.
+    """
+    found = _LINE.fullmatch(line)
+    if found is None:
+        raise CertificateUnreadable(audit="no certificate line")
+    try:
+        plain = base64.urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4))
+        return _certificate.decode(plain)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise CertificateUnreadable(audit=type(error).__name__) from error
+
+
+async def by_certificate(
+    connection: Connection, vault: Vault, read: CertificateRead, *, caller: Caller, now: datetime
+) -> Found:
+    """Find the account of a certificate that lies on the reader; its institution holds the account from then on.
+
+    Raises:
+        CertificateUnreadable: no possible number. CardNotApplied: no account has it.
+        PersonDisagrees: the number is somebody's of another name.
+    """
+    number = _number(read, now=now)
+    blind = (await vault.blinder()).id_blind(read.id_type, number)
+    mpi = await persons.mpi_of_certificate(connection, id_type=read.id_type, id_blind=blind)
+    account = None if mpi is None else await accounts.live_of_person(connection, mpi)
+    if account is None:
+        raise CardNotApplied
+    person = await persons.read(connection, await vault.sealer(), account.mpi)
+    if not names.same_name(person.name, read.name):
+        raise PersonDisagrees
+    level = LEVELS["certificate_read"]
+    statement = upsert(holder).values(
+        vuid=account.vuid, holder=accounts.holder_of(caller.scope), real_name_level=level, since=now
+    )
+    await connection.execute(
+        statement.on_conflict_do_update(index_elements=["vuid", "holder"], set_={"real_name_level": level})
+    )
+    return Found(whose=LabelOf(vuid=account.vuid), name=folded(person.name.masked))
+
+
+def _number(read: CertificateRead, *, now: datetime) -> str:
+    if read.id_type != _ID_CARD:
+        return read.id_number.strip().upper()
+    try:
+        return id_number.parse(read.id_number, today=business_date(now)).number18
+    except Refusal as error:
+        raise CertificateUnreadable(audit=error.code) from error
+
+
+def masked_name(name: str) -> str:
+    """Return a name as a kiosk shows it; one that is masked already stays as it is. Pure."""
+    return folded(name if "*" in name else PersonName(name).masked)
+
+
+async def show_label(
+    connection: Connection, vault: Vault, whose: LabelOf, printing: Printing, *, kiosk: Kiosk
+) -> Shown:
+    """Print one label to a page.
+
+    Raises:
+        See ``service.print_label``.
+    """
+    ready = await prepared(connection, vault, whose, printing, symbology=kiosk.symbology, place=0)
+    page = layout.label(ready.content, layout.SIZES[kiosk.size])
+    return Shown(svg=paper.svg(page), name=ready.content.name, serial=ready.row.serial)
+
+
+async def show_sheet(
+    connection: Connection, vault: Vault, whose: list[LabelOf], printing: Printing, *, kiosk: Kiosk, sheet: str
+) -> list[str]:
+    """Print labels to pages of stickers, each an SVG.
+
+    Raises:
+        SheetRefused, and what ``service.print_sheet`` raises.
+    """
+    ready: list[Ready] = await prepared_many(connection, vault, whose, printing, symbology=kiosk.symbology)
+    return [paper.svg(page) for page in layout.sheets([each.content for each in ready], layout.SHEETS[sheet])]

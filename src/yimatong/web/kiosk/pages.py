@@ -1,0 +1,267 @@
+"""The kiosk: by certificate or by code to a printed label; a sheet of labels at a clinic's own desk.
+
+Readers are keyboard wedges: they type a line into the one field of the page, with a line end. Nothing that identifies a
+resident stands in an address, and every page goes back to the start by itself.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any, Final
+
+import msgspec
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from markupsafe import Markup
+
+from yimatong.access import sessions
+from yimatong.access.caller import Caller
+from yimatong.cards.errors import (
+    AccountFrozen,
+    CardNotApplied,
+    CertificateUnreadable,
+    CodeExpired,
+    CodeUnreadable,
+    CodeUsed,
+    SheetFull,
+)
+from yimatong.cards.labels import kiosk
+from yimatong.cards.labels.kiosk import Found, Kiosk
+from yimatong.cards.labels.schemas import LABELS_MAX, LabelOf
+from yimatong.cards.labels.service import Printing
+from yimatong.empi.errors import PersonDisagrees
+from yimatong.kit.db import Connection
+from yimatong.kit.errors import NotFound, PlatformError
+from yimatong.web.errors import FilterInvalid
+from yimatong.web.failures import advice_for
+from yimatong.web.page import KINDS, Page
+
+WAYS: Final = ("certificate", "code")
+SHEETS: Final = ("a4_65", "a4_40", "a4_24", "a4_21")
+START_S: Final = 60
+"""A page that nobody touches goes back to the start after a minute."""
+
+_KEY: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_ENTRY: Final = re.compile(r"([0-9A-F]{64})\|([A-Za-z0-9_]{0,64})\|([^|]{1,60})")
+_LINE_MAX: Final = 2100
+_SERVER_SIDE: Final = 500
+_ADVICE: Final[tuple[tuple[type[PlatformError], str], ...]] = (
+    (CertificateUnreadable, "kiosk.advice.certificate"),
+    (CardNotApplied, "kiosk.advice.apply"),
+    (PersonDisagrees, "kiosk.advice.counter"),
+    (AccountFrozen, "kiosk.advice.frozen"),
+    (CodeExpired, "kiosk.advice.refresh"),
+    (CodeUsed, "kiosk.advice.refresh"),
+    (CodeUnreadable, "kiosk.advice.unreadable"),
+)
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a sheet that is being gathered; ``text`` is what its hidden field carries."""
+
+    found: Found
+    text: str
+
+
+@get("/kiosk/open/{link:str}", permission="kiosk:open", opt={"public": True}, include_in_schema=False)
+async def open_kiosk(link: FromPath[str], page: NamedDependency[Page]) -> Response[None]:
+    """Use up the terminal's link and keep this browser open for the day."""
+    token = await page.write(
+        lambda tx: sessions.open_link(tx, link, purpose="kiosk", lifetime_s=KINDS["kiosk"].lifetime_s, now=page.now)
+    )
+    return page.go("/kiosk", page.session_cookie("kiosk", token))
+
+
+@get("/kiosk", session="kiosk", permission="kiosk:show", include_in_schema=False)
+async def show_start(page: NamedDependency[Page]) -> Response[str]:
+    """Show what can be done here."""
+    await _terminal(page)
+    return page.html("kiosk/start.html", kiosk=_kiosk(page), ways=WAYS)
+
+
+@get("/kiosk/scan/{way:str}", session="kiosk", permission="kiosk:show", include_in_schema=False)
+async def show_scan(way: FromPath[str], page: NamedDependency[Page]) -> Response[str]:
+    """Wait for the reader."""
+    if way not in WAYS:
+        raise NotFound
+    await _terminal(page)
+    return page.html("kiosk/scan.html", way=way, key=secrets.token_hex(16), start_s=START_S)
+
+
+@post("/kiosk/label", session="kiosk", permission="kiosk:print", reads="personal", status_code=200,
+      include_in_schema=False)  # fmt: skip
+async def print_one(page: NamedDependency[Page]) -> Response[str]:
+    """Print the label of whoever's certificate or code was read; the same form again shows the same label."""
+    form = await page.request.form()
+    key, way = _key(form), str(form.get("way", ""))
+    try:
+        found = await _find(page, str(form.get("line", "")), key)
+        printing = await _printing(page, key)
+        shown = await page.write(lambda tx: kiosk.show_label(tx, page.vault, found.whose, printing, kiosk=_kiosk(page)))
+    except PlatformError as error:
+        return _problem(page, error, way if way in WAYS else "code")
+    picture = Markup(shown.svg)  # noqa: S704 -- outlines and modules; no text of anybody's is in it
+    return page.html("kiosk/label.html", shown=shown, picture=picture, size=_kiosk(page).size, start_s=START_S // 2)
+
+
+@get("/kiosk/sheet", session="kiosk", permission="kiosk:show", include_in_schema=False)
+async def show_sheet(page: NamedDependency[Page]) -> Response[str]:
+    """Begin a sheet, at a clinic's own desk only."""
+    await _desk(page)
+    return _sheet(page, [], secrets.token_hex(16))
+
+
+@post("/kiosk/sheet", session="kiosk", permission="kiosk:print", reads="personal", status_code=200,
+      include_in_schema=False)  # fmt: skip
+async def add_to_sheet(page: NamedDependency[Page]) -> Response[str]:
+    """Put whoever was read onto the sheet, or take somebody off it."""
+    await _desk(page)
+    form = await page.request.form()
+    key, entries = _key(form), _entries(form)
+    off = str(form.get("off", ""))
+    if off:
+        return _sheet(page, [each for each in entries if each.text != off], key)
+    try:
+        if len(entries) >= LABELS_MAX:
+            raise SheetFull(labels_max=LABELS_MAX)
+        found = await _find(page, str(form.get("line", "")), secrets.token_hex(16))
+    except PlatformError as error:
+        return _sheet(page, entries, key, error=error)
+    if any(each.found.whose.vuid == found.whose.vuid for each in entries):
+        return _sheet(page, entries, key, twice=found.name)
+    return _sheet(page, [*entries, _entry(found)], key)
+
+
+@post("/kiosk/sheet/print", session="kiosk", permission="kiosk:print", reads="personal", status_code=200,
+      include_in_schema=False)  # fmt: skip
+async def print_sheet(page: NamedDependency[Page]) -> Response[str]:
+    """Print the gathered labels on sheets of stickers, all or none."""
+    await _desk(page)
+    form = await page.request.form()
+    key, entries, sheet = _key(form), _entries(form), str(form.get("sheet", ""))
+    if sheet not in SHEETS or not entries:
+        raise FilterInvalid(detail="sheet")
+    printing, whose = await _printing(page, key), [each.found.whose for each in entries]
+    try:
+        pages = await page.write(
+            lambda tx: kiosk.show_sheet(tx, page.vault, whose, printing, kiosk=_kiosk(page), sheet=sheet)
+        )
+    except PlatformError as error:
+        return _sheet(page, entries, key, error=error)
+    pictures = [Markup(each) for each in pages]  # noqa: S704 -- outlines and modules, see above
+    return page.html("kiosk/sheet_label.html", pictures=pictures, number=len(entries))
+
+
+def _kiosk(page: Page) -> Kiosk:
+    return kiosk.kiosk_of(page.subject)
+
+
+async def _terminal(page: Page) -> Caller:
+    """Return the terminal that this browser belongs to, as long as it is approved.
+
+    Raises:
+        CallerUnknown, CallerNotApproved, NotPermitted.
+    """
+    directory = page.parts.directory
+    if directory is None:
+        raise NotFound
+    known = await directory.get(_kiosk(page).caller_id)
+    known.require_approved()
+    known.caller.require("labels:print")
+    return known.caller
+
+
+async def _desk(page: Page) -> None:
+    """Answer as if there were no sheet where the kiosk stands in public."""
+    await _terminal(page)
+    if not _kiosk(page).staff:
+        raise NotFound
+
+
+async def _printing(page: Page, key: str) -> Printing:
+    caller = await _terminal(page)
+    return Printing(
+        caller=caller,
+        request_id=page.request_id,
+        seed=f"kiosk:{caller.caller_id}:{key}",
+        now=page.now,
+        serial_in_code=page.parts.settings.label_serial_in_code,
+    )
+
+
+async def _find(page: Page, line: str, key: str) -> Found:
+    """Find whoever the reader's line stands for: a certificate's, or a code's, which is verified and used up."""
+    caller, read_code = await _terminal(page), page.parts.read_code
+    line = line.strip()[:_LINE_MAX]
+    if kiosk.is_certificate(line):
+        read = kiosk.certificate_of(line)
+
+        async def look(tx: Connection) -> Found:
+            return await kiosk.by_certificate(tx, page.vault, read, caller=caller, now=page.now)
+
+        return await page.write(look)
+    if read_code is None or not 0 < len(line) <= _CODE_MAX:
+        raise CodeUnreadable
+    verified = await read_code(caller, line, key, page.now)
+    whose = LabelOf(vuid=verified.vuid, verification_id=verified.record_id)
+    return Found(whose=whose, name=kiosk.masked_name(verified.resident.name))
+
+
+_CODE_MAX: Final = 400
+
+
+def _key(form: Any) -> str:
+    key = str(form.get("key", ""))
+    if not _KEY.fullmatch(key):
+        raise FilterInvalid(detail="key")
+    return key
+
+
+def _entries(form: Any) -> list[Entry]:
+    """Read the hidden lines of the sheet; what they claim is checked again when it is printed."""
+    found = []
+    for text in form.getall("entry", [])[:LABELS_MAX]:
+        parts = _ENTRY.fullmatch(str(text))
+        if parts is None:
+            raise FilterInvalid(detail="entry")
+        whose = LabelOf(vuid=parts[1], verification_id=parts[2])
+        found.append(Entry(found=Found(whose=whose, name=parts[3]), text=str(text)))
+    return found
+
+
+def _entry(found: Found) -> Entry:
+    name = found.name.replace("|", " ")[:60]
+    return Entry(found=found, text=f"{found.whose.vuid}|{found.whose.verification_id}|{name}")
+
+
+def _sheet(
+    page: Page, entries: list[Entry], key: str, *, error: PlatformError | None = None, twice: str = ""
+) -> Response[str]:
+    problem = {} if error is None else _words(page, error)
+    return page.html(
+        "kiosk/sheet.html",
+        status=200 if error is None else error.status,
+        entries=entries,
+        key=key,
+        sheets=SHEETS,
+        labels_max=LABELS_MAX,
+        problem=problem,
+        twice=twice,
+    )
+
+
+def _problem(page: Page, error: PlatformError, way: str) -> Response[str]:
+    return page.html("kiosk/problem.html", status=error.status, way=way, start_s=START_S // 2, **_words(page, error))
+
+
+def _words(page: Page, error: PlatformError) -> dict[str, Any]:
+    """Return what to say of an error: what it is, and what to do next at this machine."""
+    own = next((key for kind, key in _ADVICE if isinstance(error, kind)), "")
+    ours = error.status >= _SERVER_SIDE or error.retryable
+    advice = own or (advice_for(error) if ours else "kiosk.advice.counter")
+    return {"message": error.text(page.language), "advice": advice, "code": error.code}
+
+
+ROUTES = [open_kiosk, show_start, show_scan, print_one, show_sheet, add_to_sheet, print_sheet]

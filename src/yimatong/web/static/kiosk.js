@@ -1,0 +1,43 @@
+// A kiosk's page: the reader's field keeps the focus, a line end sends it, printing begins by itself, and a page that
+// nobody touches goes back to the start.
+"use strict";
+const field = document.querySelector("[data-wedge]");
+if (field) {
+  const hold = () => { if (document.activeElement === document.body) field.focus(); };
+  field.focus();
+  document.addEventListener("pointerup", () => setTimeout(hold, 50));
+  setInterval(hold, 1000);
+  const form = field.form;
+  let sent = false;
+  form.addEventListener("submit", (event) => {
+    const off = event.submitter && event.submitter.name === "off";
+    if (sent || (!off && field.value.trim() === "")) { event.preventDefault(); return; }
+    sent = true;
+    document.querySelector("[data-busy]").hidden = false;
+  });
+  // The first button of a form answers the line end; a reader must not take somebody off the list.
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") { event.preventDefault(); form.requestSubmit(); }
+  });
+}
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.addEventListener("click", () => window.print());
+}
+if (document.querySelector("[data-autoprint]")) {
+  window.addEventListener("load", () => setTimeout(() => window.print(), 150));
+}
+const waiting = document.querySelector("[data-return-s]");
+if (waiting) {
+  const full = Number(waiting.dataset.returnS);
+  const left = document.querySelector("[data-left]");
+  let ends = Date.now() + full * 1000;
+  const again = () => { ends = Date.now() + full * 1000; };
+  for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, again);
+  setInterval(() => {
+    const rest = Math.max(0, Math.ceil((ends - Date.now()) / 1000));
+    left.textContent = String(rest);
+    if (rest === 0) window.location.replace("/kiosk");
+  }, 500);
+}
+// Nobody finds the last resident's page by going back.
+window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.replace("/kiosk"); });
