@@ -20,7 +20,7 @@ from yimatong.cards.batches.service import Options
 from yimatong.cards.errors import BatchColumnsMissing, BatchFileUnreadable
 from yimatong.kit import clock
 from yimatong.kit.settings import Settings
-from yimatong_sdk import ApiError, Client
+from yimatong_sdk import Client
 
 Residents = Callable[[], SimpleNamespace]
 pytestmark = pytest.mark.usefixtures("secrets_of")
@@ -296,5 +296,3 @@ def test_visit_cards_become_electronic_cards(
     wanted = Options(kind="visit-cards", institution_id="inst-h1")
     done = do(settings, run_async, lambda parts: load(parts, path, wanted))
     assert (done.opened, done.bad, done.reasons) == (2, 1, {"CRD-4104": 1})
-    with pytest.raises(ApiError):
-        client("app-1").call("POST", "/api/v1/visit-cards/find", {"visit_card": "000123"})

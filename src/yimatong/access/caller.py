@@ -45,6 +45,8 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
             "labels:read",
             "labels:revoke",
             "records:read",
+            "visit-cards:read",
+            "visit-cards:write",
             "visits:write",
             "visits:read",
             "bills:write",

@@ -14,8 +14,8 @@ from pathlib import Path
 from procrastinate import App
 
 from yimatong.access import callers, idempotency, sessions
-from yimatong.apps import keys
 from yimatong.apps.assembly import Parts, assemble
+from yimatong.cards.batches import service as batches
 from yimatong.cards.codes import service as codes
 from yimatong.cards.records import retention
 from yimatong.cards.registry import arrivals
@@ -133,6 +133,11 @@ def schedule(parts: Parts) -> App:
     async def register_arrivals(delivery: str) -> None:
         done = await arrivals.register_due(parts.db, parts.vault, now=clock.now())
         log.KitLog.JOB_DONE.emit(job=arrivals.JOB, delivery=delivery, rows=done)
+
+    @app.task(name=batches.JOB, retry=jobs.RETRY)
+    async def run_batch(batch_id: str) -> None:
+        found = await batches.run(parts.db, parts.vault, batch_id, clock=clock.now)
+        log.KitLog.JOB_DONE.emit(job=batches.JOB, batch=batch_id, state=found.state, rows=found.done, bad=found.bad)
 
     @app.periodic(cron="*/5 * * * *")
     @app.task(name="kit.forget", queueing_lock="kit.forget")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yimatong.cards.accounts import endpoints as accounts
+from yimatong.cards.batches import endpoints as batches
 from yimatong.cards.certificates import endpoints as certificates
 from yimatong.cards.codes import endpoints as codes
 from yimatong.cards.entries import endpoints as entries
@@ -15,6 +16,7 @@ from yimatong.cards.updates import endpoints as updates
 
 ROUTES = [
     *accounts.ROUTES,
+    *batches.ROUTES,
     *certificates.ROUTES,
     *entries.ROUTES,
     *family.ROUTES,

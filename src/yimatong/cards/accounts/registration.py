@@ -107,8 +107,8 @@ async def look_up_many(
     nobody = statements.Before(None, None, 0)
     found = [before.get(index, nobody) for index in range(len(applicants))]
     return [
-        (blind, mpi or entry.registry_mpi, entry.vuid, entry.key_version)
-        for blind, mpi, entry in zip(blinds, known, found, strict=True)
+        (blind, mpis[0] if mpis else entry.registry_mpi, entry.vuid, entry.key_version)
+        for blind, mpis, entry in zip(blinds, known, found, strict=True)
     ]
 
 
@@ -144,6 +144,11 @@ async def prepare(
 ) -> Prepared:
     """Do for one resident everything that comes before the transaction; errors of ``check`` and ``prepare_many``."""
     applicant = await check(wanted, caller=caller, real_name=real_name, now=now)
+    return await prepare_one(db, vault, applicant)
+
+
+async def prepare_one(db: Database, vault: Vault, applicant: Applicant) -> Prepared:
+    """Prepare one resident who was checked already; errors of ``prepare_many``."""
     blinder = await vault.blinder()
     async with db.read() as connection:
         found = await look_up_many(await raw(connection), [applicant], blinder=blinder)
@@ -288,8 +293,11 @@ async def _store(
     """Judge and store one round; return the cases that lost the opening of an account to another transaction."""
     await empi.look_up_many(connection, [case.who for case in cases], sealer=sealer)
     asked = [case for case in cases if case.again or not (case.who.claimed and case.who.fresh)]
-    places = [(case.who.mpi or case.entry.prepared.mpi, case.entry.prepared.vuid, case.entry.holder) for case in asked]
-    found = await statements.standing(connection, [(mpi, vuid, holder or "") for mpi, vuid, holder in places])
+    places = [
+        ((case.who.mpi or case.entry.prepared.mpi, *case.who.joined), case.entry.prepared.vuid, case.entry.holder or "")
+        for case in asked
+    ]
+    found = await statements.standing(connection, places)
     for case, standing in zip(asked, found, strict=True):
         case.standing = standing
     for case in cases:

@@ -6,7 +6,7 @@ depend on how many rows the tables had when it was made.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -20,19 +20,20 @@ from yimatong.kit.db import RawConnection
 
 _BEFORE = """
     SELECT i.ord, r.mpi, a.vuid, a.vuid_key_version
-    FROM unnest(%s::int[], %s::text[], %s::bytea[], %s::uuid[]) AS i (ord, t, b, known)
+    FROM unnest(%s::int[], %s::text[], %s::bytea[], %s::text[]) AS i (ord, t, b, known)
     LEFT JOIN LATERAL (SELECT mpi FROM cards_registry_resident WHERE id_type = i.t AND id_blind = i.b LIMIT 1) r ON true
     LEFT JOIN LATERAL (SELECT vuid, vuid_key_version FROM cards_account
-                       WHERE mpi = coalesce(i.known, r.mpi) AND state <> 'alias'
+                       WHERE mpi = ANY(coalesce(i.known::uuid[], ARRAY[r.mpi])) AND state <> 'alias'
                        ORDER BY opened_at DESC LIMIT 1) a ON true
     WHERE r.mpi IS NOT NULL OR i.known IS NOT NULL
 """
 
 _STANDING = """
     SELECT i.ord, a.vuid, a.state, a.opened_at, coalesce(g.latest, 0), coalesce(h.strongest, 0), h.own
-    FROM unnest(%s::int[], %s::uuid[], %s::text[], %s::text[]) AS i (ord, mpi, vuid, holder)
+    FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[]) AS i (ord, mpis, vuid, holder)
     LEFT JOIN LATERAL (SELECT vuid, state, opened_at FROM cards_account
-                       WHERE mpi = i.mpi AND state NOT IN ('cancelled', 'alias') LIMIT 1) a ON true
+                       WHERE mpi = ANY(i.mpis::uuid[]) AND state NOT IN ('cancelled', 'alias')
+                       ORDER BY opened_at, vuid LIMIT 1) a ON true
     LEFT JOIN LATERAL (SELECT max(generation) AS latest FROM cards_account WHERE vuid = i.vuid) g ON true
     LEFT JOIN LATERAL (SELECT max(real_name_level) AS strongest,
                               max(real_name_level) FILTER (WHERE holder = i.holder) AS own
@@ -88,21 +89,21 @@ class Standing(NamedTuple):
 
 
 async def before(
-    connection: RawConnection, certificates: Sequence[tuple[str, bytes]], known: Sequence[UUID | None]
+    connection: RawConnection, certificates: Sequence[tuple[str, bytes]], known: Sequence[tuple[UUID, ...]]
 ) -> dict[int, Before]:
     """Return what registry and accounts know, by index; nothing for one whom neither knows."""
     types, blinds = zip(*certificates, strict=True)
-    columns = (plain(range(len(types))), plain(types), octets(blinds), plain(known))
+    columns = (plain(range(len(types))), plain(types), octets(blinds), plain(_each(known)))
     rows: Sequence[Any] = await (await connection.execute(_BEFORE, columns)).fetchall()
     return {row[0]: Before(row[1], row[2], row[3] or 0) for row in rows}
 
 
-async def standing(connection: RawConnection, asked: Sequence[tuple[UUID, str, str]]) -> list[Standing]:
-    """Return how each (person, VUID, holder) stands, in order."""
+async def standing(connection: RawConnection, asked: Sequence[tuple[tuple[UUID, ...], str, str]]) -> list[Standing]:
+    """Return how each (persons, VUID, holder) stands, in order; the index may have joined several persons."""
     if not asked:
         return []
     mpis, vuids, holders = zip(*asked, strict=True)
-    columns = (plain(range(len(asked))), plain(mpis), plain(vuids), texts(holders))
+    columns = (plain(range(len(asked))), plain(_each(mpis)), plain(vuids), texts(holders))
     rows: Sequence[Any] = await (await connection.execute(_STANDING, columns)).fetchall()
     by_index = {row[0]: Standing(*row[1:]) for row in rows}
     return [by_index[index] for index in range(len(asked))]
@@ -164,3 +165,9 @@ async def announce(
         payload = msgspec.json.encode({"persons": told, "at_least": 0}).decode()
         key = f"registry:{told[0]['mpi']}"
         await connection.execute(_ANNOUNCE, (ACCOUNTS_CHANGED, key, payload, now, now))
+
+
+def _each(persons: Iterable[tuple[UUID, ...]]) -> Iterator[str | None]:
+    """Write each list of persons as an array of its own; none as NULL."""
+    for mpis in persons:
+        yield '"{' + ",".join(map(str, mpis)) + '}"' if mpis else None

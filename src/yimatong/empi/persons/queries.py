@@ -97,12 +97,12 @@ async def certificates_of(connection: Connection, mpis: Sequence[UUID]) -> dict[
 
 async def mpis_of_certificates(
     connection: RawConnection, certificates: Sequence[tuple[str, bytes]]
-) -> list[UUID | None]:
-    """Return the current person of each (certificate type, blind), None where nobody has it."""
+) -> list[tuple[UUID, ...]]:
+    """Return the current person of each (certificate type, blind) and those joined to her; empty: nobody has it."""
     if not certificates:
         return []
     found = await statements.known(connection, certificates)
-    return [found.get(index) for index in range(len(certificates))]
+    return [found.get(index, ()) for index in range(len(certificates))]
 
 
 async def current(connection: Connection, mpi: UUID) -> Row[Any]:

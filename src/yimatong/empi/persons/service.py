@@ -40,6 +40,7 @@ class Identification(msgspec.Struct, kw_only=True, eq=False):
     mark: RealNameMark
     claimed: bool = False
     mpi: UUID | None = None
+    joined: tuple[UUID, ...] = ()
     known: PersonRecord | None = None
     refusal: PlatformError | None = None
 
@@ -82,11 +83,11 @@ async def look_up_many(connection: RawConnection, wanted: Sequence[Identificatio
         if row is None:
             continue
         try:
-            mpi, sealed, sex, birth_date, state, deceased_on = row
+            joined, mpi, sealed, sex, birth_date, state, deceased_on = row
             item.known = queries.unsealed(
                 sealer, mpi, sealed, sex=sex, birth_date=birth_date, state=state, deceased_on=deceased_on
             )
-            item.mpi = mpi
+            item.mpi, item.joined = mpi, tuple(joined)
             identity.require_same(item.known, item.given)
             identity.require_living(item.known)
         except PlatformError as refusal:

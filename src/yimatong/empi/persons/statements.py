@@ -21,7 +21,8 @@ CLAIM = """
 """
 
 LOOK_UP = """
-    SELECT i.ord, p.mpi, p.sealed, p.sex, p.birth_date, p.state, p.deceased_on
+    SELECT i.ord, ARRAY(SELECT mpi FROM empi_person WHERE current_mpi = q.mpi),
+           p.mpi, p.sealed, p.sex, p.birth_date, p.state, p.deceased_on
     FROM unnest(%s::int[], %s::text[], %s::bytea[]) AS i (ord, t, b)
     JOIN LATERAL (SELECT mpi FROM empi_certificate WHERE id_type = i.t AND id_blind = i.b LIMIT 1) c ON true
     LEFT JOIN LATERAL (SELECT coalesce(current_mpi, mpi) AS mpi FROM empi_person WHERE mpi = c.mpi LIMIT 1) q ON true
@@ -47,7 +48,7 @@ RELEASE = """
 """
 
 KNOWN = """
-    SELECT i.ord, q.mpi
+    SELECT i.ord, q.mpi, ARRAY(SELECT mpi FROM empi_person WHERE current_mpi = q.mpi)
     FROM unnest(%s::int[], %s::text[], %s::bytea[]) AS i (ord, t, b)
     JOIN LATERAL (SELECT mpi FROM empi_certificate WHERE id_type = i.t AND id_blind = i.b LIMIT 1) c ON true
     JOIN LATERAL (SELECT coalesce(current_mpi, mpi) AS mpi FROM empi_person WHERE mpi = c.mpi LIMIT 1) q ON true
@@ -93,22 +94,22 @@ async def release(connection: RawConnection, certificates: Sequence[tuple[str, b
 
 
 async def holders(connection: RawConnection, certificates: Sequence[tuple[str, bytes]]) -> dict[int, Any]:
-    """Return (mpi, sealed, sex, birth date, state, day of death) of the current person by index.
+    """Return (persons joined to her, mpi, sealed, sex, birth date, state, day of death) of the current person by index.
 
     None stands where her row is missing.
     """
     types, blinds = zip(*certificates, strict=True)
     cursor = await connection.execute(LOOK_UP, (plain(range(len(types))), plain(types), octets(blinds)))
     rows: Sequence[Any] = await cursor.fetchall()
-    return {row[0]: None if row[1] is None else tuple(row[1:]) for row in rows}
+    return {row[0]: None if row[2] is None else tuple(row[1:]) for row in rows}
 
 
-async def known(connection: RawConnection, certificates: Sequence[tuple[str, bytes]]) -> dict[int, UUID]:
-    """Return the current person of each known certificate, by index."""
+async def known(connection: RawConnection, certificates: Sequence[tuple[str, bytes]]) -> dict[int, tuple[UUID, ...]]:
+    """Return the current person of each known certificate and those joined to her, by index."""
     types, blinds = zip(*certificates, strict=True)
     cursor = await connection.execute(KNOWN, (plain(range(len(types))), plain(types), octets(blinds)))
     rows: Sequence[Any] = await cursor.fetchall()
-    return {row[0]: row[1] for row in rows}
+    return {row[0]: (row[1], *row[2]) for row in rows}
 
 
 async def enter(connection: RawConnection, persons: Sequence[NewPerson], *, now: datetime) -> None:
