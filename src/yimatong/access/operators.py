@@ -29,7 +29,7 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "audit_admin": frozenset({"console:home", "console:audit"}),
     "reviewer": frozenset({"console:home", "console:callers"}),
     "steward": frozenset({"console:home", "console:persons"}),
-    "card_clerk": frozenset({"console:home", "console:accounts", "console:codes", "console:live"}),
+    "card_clerk": frozenset({"console:home", "console:accounts", "console:codes", "console:live", "console:physical"}),
     "finance": frozenset({"console:home", "console:payments", "console:discrepancies"}),
     "key_custodian": frozenset({"console:home", "console:keys"}),
 }

@@ -9,6 +9,7 @@ from yimatong.web.page import Page
 ENTRIES: Final = (
     ("home", "/console", "console:home"),
     ("accounts", "/console/accounts", "console:accounts"),
+    ("physical", "/console/physical-cards", "console:physical"),
     ("codes", "/console/codes", "console:codes"),
     ("live", "/console/live", "console:live"),
     ("payments", "/console/payments", "console:payments"),
