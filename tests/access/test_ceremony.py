@@ -110,7 +110,7 @@ def ceremonies(db, cable, sealed_rows):
     async def remaining(version):
         return {"empi_person.sealed": sealed_rows.get(version, 0)}
 
-    return Ceremonies(db, cable, remaining=remaining)
+    return Ceremonies(db, cable, remaining=remaining, pause_s=0)
 
 
 @pytest.fixture

@@ -64,6 +64,9 @@ OPERATORS: Final = (
     ("system", "系统管理员 赵磊", {"system_admin"}, None),
     ("security", "安全管理员 孙丽", {"security_admin"}, None),
     ("audit", "审计管理员 周强", {"audit_admin"}, None),
+    ("custodian1", "密钥保管人 钱伟", {"key_custodian"}, None),
+    ("custodian2", "密钥保管人 郑华", {"key_custodian"}, None),
+    ("custodian3", "密钥保管人 冯玉", {"key_custodian"}, None),
     ("director", "平台主任 王建国", {"card_clerk", "finance", "steward"}, None),
 )
 

@@ -111,6 +111,14 @@ class NothingListens(Refusal):
     en = "nothing listens at {address}; run make up first"
 
 
+class InputUnreadable(Refusal):
+    """Something that a person was asked for is missing or has another form."""
+
+    code = "CLI-1014"
+    zh = "无法读取：{what}"
+    en = "cannot be read: {what}"
+
+
 def say_error(error: BaseException) -> None:
     """Write one sentence, Chinese first, to standard error."""
     if isinstance(error, PlatformError):

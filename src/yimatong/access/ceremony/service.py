@@ -70,8 +70,11 @@ Remaining = Callable[[int], Awaitable[dict[str, int]]]
 class Ceremonies:
     """The verbs over one device. ``anchor``: the protection key version that blinds and references stand on."""
 
-    def __init__(self, db: Database, device: CryptoDevice, *, remaining: Remaining, anchor: int = 1) -> None:
+    def __init__(
+        self, db: Database, device: CryptoDevice, *, remaining: Remaining, anchor: int = 1, pause_s: float = 1.0
+    ) -> None:
         """Keep the parts."""
+        self._pause_s = pause_s
         self._db = db
         self._device = device
         self._remaining = remaining
@@ -149,7 +152,9 @@ class Ceremonies:
         await self._check_destroy(found.request)
         version = await self._take_slot(found)
         try:
-            done = await asyncio.to_thread(steps.run, self._device, found.request, version, given)
+            done = await asyncio.to_thread(
+                steps.run, self._device, found.request, version, given, pause_s=self._pause_s
+            )
             await self._catch_up(found.request)
         except Refusal as refusal:
             if by_hand and not isinstance(refusal, ImportRefusedAfterCutOff):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Final
 
 from yimatong.access.ceremony.schemas import Done, Given, Request
@@ -35,8 +36,12 @@ def version_of(device: CryptoDevice, request: Request) -> int | None:
     return known[0].version + 1 if known else 1
 
 
-def run(device: CryptoDevice, request: Request, version: int | None, given: Given) -> Done:
-    """Do it, or find it done; blocking. Errors are the device's."""
+def run(device: CryptoDevice, request: Request, version: int | None, given: Given, *, pause_s: float) -> Done:
+    """Do it, or find it done; blocking. Errors are the device's.
+
+    ``pause_s`` lies between making and activating a version: what was begun before knows it by the time that others
+    seal under it.
+    """
     if request.action == "backup":
         return Done(blob=device.backup(given.components))
     if request.action == "restore":
@@ -45,7 +50,7 @@ def run(device: CryptoDevice, request: Request, version: int | None, given: Give
     if request.action == "cut-off":
         device.cut_off()
         return Done()
-    return Done(info=_change(device, KeyUsage(request.usage), request, version or 0, given))
+    return Done(info=_change(device, KeyUsage(request.usage), request, version or 0, given, pause_s))
 
 
 def stage(device: CryptoDevice, request: Request, component: Component) -> None:
@@ -57,13 +62,16 @@ def stage(device: CryptoDevice, request: Request, component: Component) -> None:
             raise
 
 
-def _change(device: CryptoDevice, usage: KeyUsage, request: Request, version: int, given: Given) -> KeyInfo:
+def _change(  # noqa: PLR0917 -- what run was given, unpacked
+    device: CryptoDevice, usage: KeyUsage, request: Request, version: int, given: Given, pause_s: float
+) -> KeyInfo:
     made = next((info for info in device.key_versions(usage) if info.version == version), None)
     if request.action == "generate":
         return made or device.generate(usage, version=version)
     if request.action == "rotate":
         if made is None:
             device.generate(usage, version=version)
+            time.sleep(pause_s)
         return device.activate(usage, version)
     if request.action.startswith("import-"):
         return made or _import(device, usage, request, version, given)
