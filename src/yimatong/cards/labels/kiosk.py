@@ -33,9 +33,6 @@ from yimatong.kit.masking import PersonName
 from yimatong.standards import id_number, names
 
 LINK_S: Final = 300
-SESSION_S: Final = 24 * 3600
-"""A kiosk's browser stays open for a day; its own program asks for a new link every morning."""
-
 LINE_MARK: Final = "YMTID1."
 _LINE: Final = re.compile(r"YMTID1\.([A-Za-z0-9_-]{16,2048})={0,2}")
 _ID_CARD: Final = "01"
