@@ -56,16 +56,16 @@ def good(wallet: Wallet, number: int, *, now: int) -> Iterator[Shown]:
 
 
 def forged(wallet: Wallet, number: int, *, now: int) -> Iterator[Shown]:
-    """Yield forgeries of every kind in turn."""
+    """Yield forgeries of every kind in turn; those that cost the reader a signature to check are rarer."""
     kinds: Sequence[Callable[[Wallet, int], Shown]] = (
-        _random_block,
-        _altered,
-        _naive,
-        _other_issuer_key,
-        _invented_token,
+        *[_random_block] * 9,
+        *[_altered] * 9,
+        *[_naive] * 6,
+        *[_other_issuer_key] * 6,
+        *[_invented_token] * 3,
+        *[_unknown_account] * 3,
+        *[_unreadable] * 3,
         _invented_signature,
-        _unknown_account,
-        _unreadable,
     )
     for position in range(number):
         yield kinds[position % len(kinds)](wallet, now)
