@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,7 @@ _say = Console(stderr=True, soft_wrap=True, highlight=False)
 _FULL_TALES = 25
 """So many residents go through the whole story, with payment and pages; the others are registered, shown and read."""
 
+_IDS = re.compile(rb"[0-9a-f]{32,}")
 _PLANTED = 5
 """How many leaks the self-test plants."""
 
@@ -200,15 +202,20 @@ def _await_worker(url: str) -> None:
             time.sleep(0.5)
 
 
-def _search(platform: LocalPlatform, needles: Needles, heard: Heard) -> tuple[dict[str, Counter[str]], dict[str, int]]:
-    """Search everything; return what was found in the clear by place, and the raw ids by place."""
+def _search(
+    platform: LocalPlatform, needles: Needles, heard: Heard, *, only: str = ""
+) -> tuple[dict[str, Counter[str]], dict[str, int]]:
+    """Search everything; return what was found in the clear by place, and the raw ids by place.
+
+    ``only`` limits the files to one folder of the data.
+    """
     _say.print("搜索数据库转储、数据文件、日志、地址 / searching dump, files, logs, addresses")
     plain: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
         dump = Path(folder) / "dump.sql"
         _dump(platform, dump)
         plain["dump"] = needles.in_file(dump)
-    for path, deeper in _files(platform.data):
+    for path, deeper in _files(platform.data, only):
         found = needles.in_file(path, deeper=deeper)
         if found:
             plain[str(path.relative_to(platform.data))] = found
@@ -224,11 +231,12 @@ def _dump(platform: LocalPlatform, target: Path) -> None:
     subprocess.run([str(find(user=None) / "pg_dump"), "--file", str(target), url], check=True)
 
 
-def _files(data: Path) -> Iterator[tuple[Path, int]]:
+def _files(data: Path, only: str) -> Iterator[tuple[Path, int]]:
     """Yield every file of the data folder with how deep to look; the outside world's own memory is not ours."""
-    for path in sorted(data.rglob("*")):
-        if path.is_file() and "sandbox" not in path.relative_to(data).parts[:1]:
-            yield path, 0 if "postgres" in path.relative_to(data).parts[0] else 2
+    for path in sorted((data / only).rglob("*")):
+        parts = path.relative_to(data).parts
+        if path.is_file() and parts[0] != "sandbox":
+            yield path, 0 if "postgres" in parts[0] else 1
 
 
 def _raw_ids(platform: LocalPlatform, texts: Sequence[bytes]) -> int:
@@ -238,20 +246,9 @@ def _raw_ids(platform: LocalPlatform, texts: Sequence[bytes]) -> int:
     found = 0
     for text in texts:
         flat = text.replace(b"-", b"").lower()
-        for run in _hex_runs(flat):
+        for run in _IDS.findall(flat):
             found += sum(run[start : start + 32] in ids for start in range(len(run) - 31))
     return found
-
-
-def _hex_runs(text: bytes) -> Iterator[bytes]:
-    start = None
-    for index, byte in enumerate(text + b" "):
-        if byte in b"0123456789abcdef":
-            start = index if start is None else start
-        elif start is not None:
-            if index - start >= 32:
-                yield text[start:index]
-            start = None
 
 
 def _self_test(platform: LocalPlatform, needles: Needles, heard: Heard, resident: Resident) -> int:
@@ -263,7 +260,7 @@ def _self_test(platform: LocalPlatform, needles: Needles, heard: Heard, resident
     log = platform.data / "logs" / "planted.log"
     log.write_text(json.dumps({"detail": f"no such resident {resident.name}", "phone": resident.phone}))
     heard.bodies.append(f'{{"person": "{row[0] if row else ""}"}}'.encode())
-    plain, raw_mpi = _search(platform, needles, heard)
+    plain, raw_mpi = _search(platform, needles, heard, only="logs")
     dump, logged = plain.get("dump", Counter()), plain.get("logs/planted.log", Counter())
     return sum(
         (bool(dump["name"]), bool(dump["id_number"]), bool(logged["name"]), bool(logged["phone"]), bool(raw_mpi))

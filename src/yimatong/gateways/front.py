@@ -38,6 +38,7 @@ INSTITUTION_PATHS = (
     "/api/v1/physical-cards",
     "/api/v1/refunds",
     "/api/v1/symbologies",
+    "/api/v1/visit-cards",
     "/api/v1/visits",
 )
 INTERNET_PATHS = (
