@@ -1,5 +1,6 @@
 """Every vector that docs/spec prints is computed again: by gmalg alone, and by the product."""
 
+import base64
 import json
 import re
 import struct
@@ -9,12 +10,14 @@ import pytest
 
 from yimatong.access import request_auth
 from yimatong.cards import codec
+from yimatong.cards.codes import offline
 from yimatong.cards.errors import CodeNotGenuine
 from yimatong.crypto import keys
 from yimatong.crypto.devices.base import Component, KeyUsage
 from yimatong.crypto.devices.soft import SoftDevice
 from yimatong.crypto.gm import sm4
 from yimatong_sdk import AnswerNotGenuine, Signer
+from yimatong_sdk import offline as sdk_offline
 
 CODES, API, WEBHOOKS = "docs/spec/codes.md", "docs/spec/api.md", "docs/spec/webhooks.md"
 
@@ -104,6 +107,26 @@ def test_texts(printed):
     assert printed["static"] == codec.static_text(printed["VUID"])
     assert printed["dynamic visit"] == codec.dynamic_text(printed["VUID"], valid)
     assert codec.parse(printed["dynamic visit"]) == codec.CodeText(codec.CodeKind.DYNAMIC, printed["VUID"], valid)
+
+
+def test_offline_token(printed):
+    """SM2 draws a random number, so the printed signature is checked, by gmalg and by both of our readers."""
+    vuid, sealed = printed["VUID"], bytes.fromhex(printed["VALID visit"])
+    public, header = bytes.fromhex(printed["public key"]), bytes.fromhex(printed["header"])
+    nonce, issued_at, ttl_s = bytes.fromhex(printed["nonce"]), int(printed["issued_at"]), int(printed["ttl_s"])
+    assert header == struct.pack(">BBBBI", 1, int(printed["kid"]), 1, ttl_s // 5, issued_at) + nonce
+    signature, signed = (
+        bytes.fromhex(printed["signature"]),
+        b"YMT-OFF-1" + printed["issuer"].encode() + vuid.encode() + sealed + header,
+    )
+    assert gmalg.SM2(pk=public, uid=b"1234567812345678").verify(signed, signature[:32], signature[32:])
+    assert printed["TOKEN"] == "S." + base64.b32encode(header + signature).decode().rstrip("=")
+    assert printed["offline"] == codec.dynamic_text(vuid, sealed, printed["TOKEN"])
+    keys_of = {int(printed["kid"]): public}
+    ours = offline.check(codec.parse(printed["offline"]), issuer=printed["issuer"], public_keys=keys_of)
+    theirs = sdk_offline.check(printed["offline"], issuer=printed["issuer"], public_keys=keys_of)
+    assert ours.valid == codec.Valid(codec.CodeClass.VISIT, issued_at, ttl_s, nonce)
+    assert (theirs.vuid, theirs.issued_at, theirs.ttl_s, theirs.nonce) == (vuid, issued_at, ttl_s, nonce)
 
 
 def test_printed_vectors_are_those_of_the_file(printed, text_of):
