@@ -130,8 +130,9 @@ def heat(
 
 
 def _picture(identity: str, title: str, description: str, height: int, parts: Sequence[str]) -> Markup:
+    short = "" if height == _HEIGHT else " free"
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" width="100%" height="{height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart{short}" width="100%" height="{height}" role="img" '
         f'aria-labelledby="{identity}-t {identity}-d"><title id="{identity}-t">{escape(title)}</title>'
         f'<desc id="{identity}-d">{escape(description)}</desc>'
     )

@@ -92,7 +92,7 @@ class Archive:
 
         return await asyncio.to_thread(put)
 
-    def begin(self, folder: str) -> None:
+    def prepare(self, folder: str) -> None:
         """Make an empty folder for what is being written, without what a run before left behind."""
         shutil.rmtree(self.folder / folder, ignore_errors=True)
         (self.folder / folder).mkdir(mode=0o700, parents=True)

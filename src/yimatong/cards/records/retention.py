@@ -133,7 +133,7 @@ async def _write(
     connection: Connection, archive: Archive, child: str, name: str, days: Sequence[tuple[date, int]], *, say: Say
 ) -> tuple[Manifest, bytes]:
     folder = f"{name}.partial"
-    archive.begin(folder)
+    archive.prepare(folder)
     parts = []
     for day, rows in days:
         part = await _write_day(connection, archive, child, folder=folder, day=day, rows=rows)

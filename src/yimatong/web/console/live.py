@@ -39,6 +39,8 @@ TICK_S: Final = 2.0
 _STANDING_EVERY: Final = 5
 _LATE_S: Final = 3
 """A batch stores with the time of its requests: the last seconds are counted again."""
+_YOUNG_S: Final = 2
+"""The picture ends so much before now: a second is shown when it is whole."""
 _SHOWN: Final = 8
 _CHECK_EVERY: Final = 15
 _PATH: Final = "/console/live"
@@ -92,7 +94,7 @@ class Poller:
             return self.latest
 
     async def _ask(self, now: datetime) -> Pulse:
-        oldest = now.replace(microsecond=0) - timedelta(seconds=PICTURE_S)
+        oldest = now.replace(microsecond=0) - timedelta(seconds=PICTURE_S + _YOUNG_S)
         since = max(oldest, self._asked - timedelta(seconds=_LATE_S)) if self._asked else oldest
         since = since.replace(microsecond=0)
         async with self._db.read() as tx:
@@ -178,7 +180,7 @@ def context(page: Page, pulse: Pulse) -> dict[str, Any]:
         )
         for start in range(0, PICTURE_S, 60)
     ]
-    last = [line.values[-11:-1] for line in series[:2]]
+    last = [line.values[-10:] for line in series[:2]]
     return {
         "pulse": pulse,
         "series": series,

@@ -256,7 +256,7 @@ async def export_codes(page: NamedDependency[Page]) -> Stream:
     name = f"records-{business_date(page.now):%Y%m%d}.csv"
     return Stream(
         _lines(page, asked),
-        media_type="text/csv; charset=utf-8",
+        media_type="text/csv",
         headers={"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"},
     )
 
