@@ -86,14 +86,17 @@ class SealedColumn:
         keys = [self.table.c[name] for name in self.key]
         wanted = select(*keys, self._blob).order_by(*keys).limit(rows_max)
         if mark is not None:
-            at = [literal(key.type.python_type(value), key.type) for key, value in zip(keys, mark, strict=True)]
+            at = [
+                literal(_from_mark(key.type.python_type, value), key.type)
+                for key, value in zip(keys, mark, strict=True)
+            ]
             wanted = wanted.where(tuple_(*keys) > tuple_(*at))
         rows = [tuple(row) for row in await connection.execute(wanted)]
         changed = 0
         for row in rows:
             changed += await self._again(connection, sealer, row)
         last = rows[-1] if len(rows) == rows_max else None
-        return (None if last is None else [str(value) for value in last[: len(keys)]]), changed
+        return (None if last is None else [_to_mark(value) for value in last[: len(keys)]]), changed
 
     async def _again(self, connection: Connection, sealer: Sealer, row: tuple[Any, ...]) -> int:
         key, blob = row[:-1], row[-1]
@@ -162,6 +165,14 @@ class SealedFiles:
             os.fsync(file.fileno())
         draft.replace(path)
         return 1
+
+
+def _to_mark(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _from_mark(kind: type[Any], mark: str) -> object:
+    return bytes.fromhex(mark) if kind is bytes else kind(mark)
 
 
 def _version(path: Path) -> int:

@@ -7,12 +7,15 @@ from typing import Final
 
 from yimatong.access.resealing import SealedColumn, SealedFiles
 from yimatong.cards.accounts import history
-from yimatong.cards.models import account_event, arrival, physical_card
+from yimatong.cards.batches import chunks, queries
+from yimatong.cards.models import account_event, arrival, batch_chunk, physical_card
 from yimatong.cards.registry import arrivals, service
 
 PLACES: Final = (
     SealedColumn(table=account_event, key=("vuid", "event_id"), column="sealed", aad=history.aad),
     SealedColumn(table=physical_card, key=("card_id",), column="sealed", aad=service.aad),
+    SealedColumn(table=batch_chunk, key=("batch_id", "seq"), column="sealed", aad=chunks.aad),
+    SealedColumn(table=batch_chunk, key=("batch_id", "seq"), column="bad_sealed", aad=queries.bad_aad),
     SealedColumn(table=arrival, key=("arrival_id",), column="sealed", aad=arrivals.aad),
 )
 

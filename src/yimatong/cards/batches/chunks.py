@@ -44,10 +44,11 @@ _rows = msgspec.json.Decoder(list[list[Any]])
 
 def sealed(sealer: Sealer, batch_id: str, seq: int, part: Sequence[Sequence[Any]]) -> bytes:
     """Seal the rows of a chunk."""
-    return sealer.seal(msgspec.json.encode(part), _aad(batch_id, seq))
+    return sealer.seal(msgspec.json.encode(part), aad(batch_id, seq))
 
 
-def _aad(batch_id: str, seq: int) -> bytes:
+def aad(batch_id: str, seq: int) -> bytes:
+    """Bind the sealed rows to their chunk."""
     return f"cards_batch_chunk:{batch_id}:{seq}".encode()
 
 
@@ -55,7 +56,7 @@ def lines(sealer: Sealer, about: Row[Any], seq: int, blob: bytes, *, today: date
     """Open a chunk and judge each row by itself; a row that cannot be a resident carries its refusal."""
     fields = about.columns["fields"]
     found = []
-    for number, *values in _rows.decode(sealer.unseal(blob, _aad(about.batch_id, seq))):
+    for number, *values in _rows.decode(sealer.unseal(blob, aad(about.batch_id, seq))):
         cells = dict(zip(fields, values, strict=True))
         line = Line(row=number, cells=cells)
         try:
