@@ -41,7 +41,7 @@ def verify(environment: dict[str, str]) -> Callable[..., SimpleNamespace]:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
         figure = re.search(
@@ -86,7 +86,7 @@ def _waiting(database: psycopg.Connection[Any]) -> int:
     return int(row[0])
 
 
-def _until(true: Callable[[], bool], *, seconds: float = 40) -> None:
+def _until(true: Callable[[], bool], *, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not come about in time"
