@@ -31,9 +31,7 @@ BROWSER_FILES = {
 }
 LABEL_FONT = ROOT / "src/yimatong/cards/symbologies/vendor"
 LABEL_FONT_FILES = ("files/*.woff2", "unicode.json", "LICENSE")
-RUNTIME, TESTS, NODE, UV, COMPILER = (
-    f"requirements{part}.lock" for part in ("", "-test", "-node", "-uv", "-compiler")
-)
+RUNTIME, TESTS, NODE, UV, COMPILER = (f"requirements{part}.lock" for part in ("", "-test", "-node", "-uv", "-compiler"))
 MINIMUM = (3, 11)
 
 
