@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from yimatong.cards.errors import SymbologyDriverFailed, SymbologyNotAvailable, SymbologyUnknown
-from yimatong.cards.symbologies import port
+from yimatong.cards.symbologies import registry
 from yimatong.cards.symbologies.drawn import QR
 
 DRIVER = """
@@ -46,9 +46,9 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         "absent = a_vendor:nothing\nqr = a_vendor:draw\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    port.registry.cache_clear()
+    registry.known.cache_clear()
     yield
-    port.registry.cache_clear()
+    registry.known.cache_clear()
     sys.modules.pop("a_vendor", None)
 
 
@@ -57,7 +57,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 )
 def test_what_is_missing_is_named_in_both_languages(name: str, lack: str) -> None:
     with pytest.raises(SymbologyNotAvailable) as refused:
-        port.get(name).draw("text", "paper")
+        registry.get(name).draw("text", "paper")
     assert lack in refused.value.text("en")
     assert "驱动包" in refused.value.text("zh")
     assert "yimatong.symbologies" in refused.value.text("zh")
@@ -65,26 +65,26 @@ def test_what_is_missing_is_named_in_both_languages(name: str, lack: str) -> Non
 
 def test_an_unknown_name_is_refused_and_not_repeated() -> None:
     with pytest.raises(SymbologyUnknown) as refused:
-        port.get("<script>")
+        registry.get("<script>")
     assert "script" not in refused.value.text("en")
 
 
 @pytest.mark.usefixtures("installed")
 def test_a_package_brings_cm() -> None:
-    modules = port.get("cm").draw("AB", "paper")
+    modules = registry.get("cm").draw("AB", "paper")
     assert modules.rows[0].startswith("0100000101000010")
     assert (modules.quiet_zone, modules.width) == (5, 50)
-    assert port.get("cm").standard == "GB/T 27767-2011"
+    assert registry.get("cm").standard == "GB/T 27767-2011"
 
 
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("name", ["ragged", "raises", "absent"])
 def test_a_broken_driver_fails_alone_and_by_name(name: str) -> None:
     with pytest.raises(SymbologyDriverFailed):
-        port.get(name).draw("text", "screen")
-    assert port.get("d9ing").title == "D9ing"
+        registry.get(name).draw("text", "screen")
+    assert registry.get("d9ing").title == "D9ing"
 
 
 @pytest.mark.usefixtures("installed")
 def test_a_package_cannot_take_the_place_of_qr() -> None:
-    assert port.get("qr") is QR
+    assert registry.get("qr") is QR

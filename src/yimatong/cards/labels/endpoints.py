@@ -43,7 +43,7 @@ from yimatong.cards.labels.schemas import (
     SymbologyView,
 )
 from yimatong.cards.labels.service import Printing
-from yimatong.cards.symbologies import port
+from yimatong.cards.symbologies import registry
 from yimatong.cards.symbologies.port import Missing
 from yimatong.kit.db import Connection
 
@@ -138,7 +138,7 @@ async def make_kiosk_link(
     """Make a one-time link that opens the kiosk pages in this terminal's browser for a day."""
 
     async def make(tx: Connection) -> PageLink:
-        port.get(data.symbology)
+        registry.get(data.symbology)
         wanted = Kiosk(caller_id=call.caller.caller_id, size=data.size, symbology=data.symbology, staff=data.staff)
         token = await kiosk.make_link(tx, wanted, now=call.now)
         return PageLink(url=f"{web_url}/kiosk/open/{token}", expires_in_s=kiosk.LINK_S)
@@ -157,7 +157,7 @@ def draw_code(data: JSONBody[NewDrawing], request: Request[Any, Any, Any]) -> Dr
     """Draw a code that the caller has, in any symbology; nothing is stored or recorded."""
     del request
     parse(data.code)
-    drawn = port.get(data.symbology)
+    drawn = registry.get(data.symbology)
     modules = drawn.draw(data.code.strip("\r\n"), data.medium)
     png = data.form == "png"
     image = (
@@ -193,7 +193,7 @@ def list_symbologies() -> Symbologies:
                 missing_zh=each.missing_zh if isinstance(each, Missing) else "",
                 missing_en=each.missing_en if isinstance(each, Missing) else "",
             )
-            for each in port.registry().values()
+            for each in registry.known().values()
         )
     )
 

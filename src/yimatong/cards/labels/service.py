@@ -25,7 +25,7 @@ from yimatong.cards.errors import AccountCancelled, AccountFrozen, SheetRefused,
 from yimatong.cards.labels import queries
 from yimatong.cards.labels.schemas import LabelDocument, LabelOf, NewLabel, NewSheet, PrintedLabel, RevokeLabel
 from yimatong.cards.models import code_record, label
-from yimatong.cards.symbologies import layout, paper, port
+from yimatong.cards.symbologies import layout, paper, registry
 from yimatong.crypto.gm.sm3 import sm3
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.vault import Vault
@@ -102,7 +102,7 @@ async def prepared_many(
     Raises:
         SheetRefused: and nothing is stored, for the transaction ends with it.
     """
-    port.get(symbology)
+    registry.get(symbology)
     ready, refused = list[Ready](), list[str]()
     for place, each in enumerate(wanted, start=1):
         try:
@@ -129,7 +129,7 @@ async def prepared(
     """
     account = await _account(connection, wanted, printing.caller)
     serial = serial_of(printing.seed, account.vuid, place)
-    drawn = port.get(symbology)
+    drawn = registry.get(symbology)
     text = queries.code_text(account.vuid, serial, serial_in_code=printing.serial_in_code)
     modules = drawn.draw(text, "paper")
     sealer = await vault.sealer()
