@@ -15,6 +15,8 @@ from yimatong.kit.money import yuan
 PAGES = {
     "/console": {"clerk", "hospital", "auditor", "system"},
     "/console/accounts": {"clerk", "hospital"},
+    "/console/batches": {"clerk", "hospital"},
+    "/console/coverage": {"clerk", "hospital"},
     "/console/codes": {"clerk", "hospital"},
     "/console/payments": {"clerk", "hospital"},
     "/console/discrepancies": {"clerk", "hospital"},

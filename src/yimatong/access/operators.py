@@ -29,7 +29,17 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "audit_admin": frozenset({"console:home", "console:audit"}),
     "reviewer": frozenset({"console:home", "console:callers"}),
     "steward": frozenset({"console:home", "console:persons"}),
-    "card_clerk": frozenset({"console:home", "console:accounts", "console:codes", "console:live", "console:physical"}),
+    "card_clerk": frozenset(
+        {
+            "console:home",
+            "console:accounts",
+            "console:codes",
+            "console:live",
+            "console:physical",
+            "console:batches",
+            "console:coverage",
+        }
+    ),
     "finance": frozenset({"console:home", "console:payments", "console:discrepancies"}),
     "key_custodian": frozenset({"console:home", "console:keys"}),
 }

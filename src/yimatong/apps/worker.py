@@ -14,6 +14,7 @@ from pathlib import Path
 from procrastinate import App
 
 from yimatong.access import callers, idempotency, sessions
+from yimatong.access.caller import PLATFORM
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.batches import service as batches
 from yimatong.cards.codes import service as codes
@@ -138,6 +139,13 @@ def schedule(parts: Parts) -> App:
     async def run_batch(batch_id: str) -> None:
         found = await batches.run(parts.db, parts.vault, batch_id, clock=clock.now)
         log.KitLog.JOB_DONE.emit(job=batches.JOB, batch=batch_id, state=found.state, rows=found.done, bad=found.bad)
+
+    @app.task(name=batches.CHECK_JOB)
+    async def check_batch(batch_id: str) -> None:
+        found = await batches.check(
+            parts.db, parts.vault, batch_id, scope=PLATFORM, now=clock.now(), say=lambda _rows: None
+        )
+        log.KitLog.JOB_DONE.emit(job=batches.CHECK_JOB, batch=batch_id, rows=found.rows)
 
     @app.periodic(cron="*/5 * * * *")
     @app.task(name="kit.forget", queueing_lock="kit.forget")

@@ -29,6 +29,8 @@ from yimatong.kit.db import Connection, Database
 from yimatong.kit.ids import new_id
 
 JOB: Final = "cards.batch"
+CHECK_JOB: Final = "cards.batch_check"
+_IDLE: Final = ("received", "checked", "stopped")
 TAG_MAX: Final = 20
 
 
@@ -146,13 +148,13 @@ async def check(
     """
     async with db.read() as tx:
         about = await queries.find(tx, batch_id, scope=scope)
-    if about.state not in {"received", "checked", "stopped"}:
+    if about.state not in _IDLE:
         raise BatchStateWrong(state=about.state)
     found = await chunks.try_all(db, vault, about, now=now, say=say)
     async with db.transaction() as tx:
         await tx.execute(
             update(batch)
-            .where(batch.c.batch_id == batch_id, batch.c.state.in_(("received", "checked")))
+            .where(batch.c.batch_id == batch_id, batch.c.state.in_(_IDLE))
             .values(state="checked", checked=msgspec.to_builtins(found), changed_at=now)
         )
         return await queries.read(tx, batch_id, scope=scope)
@@ -173,6 +175,19 @@ async def start(connection: Connection, batch_id: str, *, scope: Scope, now: dat
         if queue:
             await jobs.defer(connection, task=JOB, args={"batch_id": batch_id})
     return await queries.read(connection, batch_id, scope=scope)
+
+
+async def queue_check(connection: Connection, batch_id: str, *, scope: Scope) -> None:
+    """Let the worker try a batch; what it found before is forgotten.
+
+    Raises:
+        BatchNotFound; BatchStateWrong: it runs, or is done.
+    """
+    about = await queries.find(connection, batch_id, scope=scope, for_update=True)
+    if about.state not in _IDLE:
+        raise BatchStateWrong(state=about.state)
+    await connection.execute(update(batch).where(batch.c.batch_id == batch_id).values(checked=None))
+    await jobs.defer(connection, task=CHECK_JOB, args={"batch_id": batch_id})
 
 
 async def stop(connection: Connection, batch_id: str, *, scope: Scope, now: datetime) -> BatchView:

@@ -10,6 +10,8 @@ ENTRIES: Final = (
     ("home", "/console", "console:home"),
     ("accounts", "/console/accounts", "console:accounts"),
     ("physical", "/console/physical-cards", "console:physical"),
+    ("batches", "/console/batches", "console:batches"),
+    ("coverage", "/console/coverage", "console:coverage"),
     ("codes", "/console/codes", "console:codes"),
     ("live", "/console/live", "console:live"),
     ("payments", "/console/payments", "console:payments"),

@@ -11,7 +11,7 @@ from yimatong.access import operators, sessions
 from yimatong.access.errors import LoginLocked, LoginRefused
 from yimatong.kit import audit
 from yimatong.kit.db import Connection
-from yimatong.web.console import accounts, audits, books, disputes, live, physical, records, today
+from yimatong.web.console import accounts, audits, batches, books, disputes, live, physical, records, today
 from yimatong.web.console.menu import shell
 from yimatong.web.page import KINDS, Page
 
@@ -108,6 +108,7 @@ ROUTES = [
     *records.ROUTES,
     *live.ROUTES,
     *physical.ROUTES,
+    *batches.ROUTES,
     *books.ROUTES,
     *disputes.ROUTES,
     *audits.ROUTES,
