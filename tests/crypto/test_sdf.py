@@ -2,11 +2,14 @@
 
 import ctypes
 import ctypes.util
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from ctypes import c_ubyte, c_uint32, c_void_p
 
+import msgspec
 import pytest
 import sdf_machines
 
@@ -368,3 +371,36 @@ def test_the_book_holds_no_key_and_other_processes_see_a_destruction(world):
     device.destroy(SECURITY, 1)
     assert device._newest().keys[0].value == b""
     assert device._machines[0]._idle == []  # no session keeps the handle
+
+
+def test_a_forked_child_opens_the_device_for_itself(world, tmp_path):
+    """In a process of its own: this one has threads. The library notes every handle that crosses a fork."""
+    machine = world.machine()
+    before = world.device(machine).encrypt_blocks(SECURITY, 1, BLOCKS)
+    world.devices.pop().close()
+    script = tmp_path / "fork.py"
+    script.write_text(FORK.format(folder=tmp_path))
+    machine_settings = msgspec.json.encode(machine.settings, enc_hook=str).decode()
+    done = subprocess.run(
+        [sys.executable, str(script), machine_settings], capture_output=True, text=True, timeout=60, check=False
+    )
+    answers = [line for line in done.stdout.splitlines() if " " not in line]  # the others are log lines
+    assert answers == [before.hex(), before.hex()], done.stderr
+
+
+FORK = """
+import os, sys
+from pathlib import Path
+import msgspec
+from yimatong.crypto.devices.base import KeyUsage
+from yimatong.crypto.devices.sdf import SdfDevice
+from yimatong.kit.settings import CryptoMachine
+
+settings = msgspec.json.decode(sys.argv[1], type=CryptoMachine, dec_hook=lambda kind, value: Path(value))
+device = SdfDevice.open(Path("{folder}") / "book.json", "pass", [settings], production=True)
+child = os.fork()
+print(device.encrypt_blocks(KeyUsage.SECURITY, 1, bytes(range(64))).hex(), flush=True)
+if child:
+    os.waitpid(child, 0)
+os._exit(0)
+"""

@@ -49,6 +49,11 @@ class DeviceInfo(Structure):
         ("BufferSize", c_uint32),
     )
 
+    @classmethod
+    def roomy(cls) -> DeviceInfo:
+        """Make an empty one with room behind it: some makers append fields of their own."""
+        return cls.from_buffer(bytearray(_SPARE))
+
 
 class EccPublicKey(Structure):
     """``ECCrefPublicKey``: 132 bytes."""
@@ -129,7 +134,6 @@ _FUNCTIONS: Final[dict[str, tuple[Any, ...]]] = {
     "SDF_CloseSession": (c_void_p,),
     "SDF_GetDeviceInfo": (c_void_p, POINTER(DeviceInfo)),
     "SDF_GetPrivateKeyAccessRight": (c_void_p, c_uint32, c_void_p, c_uint32),
-    "SDF_ReleasePrivateKeyAccessRight": (c_void_p, c_uint32),
     "SDF_ExportSignPublicKey_ECC": (c_void_p, c_uint32, POINTER(EccPublicKey)),
     "SDF_ExportEncPublicKey_ECC": (c_void_p, c_uint32, POINTER(EccPublicKey)),
     "SDF_GenerateKeyWithIPK_ECC": (c_void_p, c_uint32, c_uint32, POINTER(EccCipher), _OUT),

@@ -60,7 +60,7 @@ class Session:
 
     def info(self) -> tuple[str, str, str]:
         """Return maker, model and serial number as the device tells them."""
-        out = DeviceInfo()
+        out = DeviceInfo.roomy()
         self._call("SDF_GetDeviceInfo", byref(out))
         texts = (bytes(out.IssuerName), bytes(out.DeviceName), bytes(out.DeviceSerial))
         maker, model, serial = (text.split(b"\0")[0].decode("gb18030", "replace").strip() for text in texts)
