@@ -27,7 +27,7 @@ def engine(request):
 def example(vectors):
     vector = vectors("sm2.json")
     return {
-        name: vector[name].encode() if name in {"message", "signer_id"} else bytes.fromhex(vector[name])
+        name: vector[name].encode() if name in {"message", "signer_id", "plain"} else bytes.fromhex(vector[name])
         for name in vector
         if name != "source"
     }
@@ -128,3 +128,28 @@ def test_der_and_raw_forms_of_a_signature_are_the_same(r, s):
 def test_engine_that_is_not_there_is_passed_over(monkeypatch):
     monkeypatch.setattr(sm2_libcrypto, "_places", lambda: iter(["/nowhere/libcrypto.so", "libc.so.6"]))
     assert sm2_libcrypto.find() is None
+
+
+def test_published_digest_is_what_a_device_signs(engine, example):
+    digest = sm2.digest(example["public"], example["message"], signer_id=example["signer_id"])
+    assert digest == example["digest"]
+    signature = engine.sign_digest(example["private"], digest)
+    assert sm2_python.PythonEngine().is_valid(example["public"], example["message"], signature, example["signer_id"])
+
+
+def test_published_ciphertext_opens_and_is_made_from_the_published_k(example):
+    assert sm2.decrypt(example["private"], example["cipher"]) == example["plain"]
+    fixed = gmalg.SM2(pk=example["public"], rnd_fn=lambda _: int.from_bytes(example["k"], "big"))
+    assert fixed.encrypt(example["plain"]) == example["cipher"]
+    sealed = sm2.encrypt(example["public"], example["plain"])
+    assert len(sealed) == len(example["plain"]) + sm2.OVERHEAD
+    assert sm2.decrypt(example["private"], sealed) == example["plain"]
+
+
+def test_altered_ciphertexts_are_refused(example):
+    good = example["cipher"]
+    for bad in (good[:97], good[:-1], b"\x02" + good[1:], good[:70] + bytes([good[70] ^ 1]) + good[71:], b""):
+        with pytest.raises(ValueError, match=r"point|shorter|altered"):
+            sm2.decrypt(example["private"], bad)
+    with pytest.raises(ValueError, match="point"):
+        sm2.encrypt(bytes(65), b"x")
