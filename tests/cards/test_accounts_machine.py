@@ -29,6 +29,7 @@ from yimatong.cards.entries import service as entries
 from yimatong.cards.entries.schemas import NewEntry
 from yimatong.cards.errors import AccountCancelled, AccountFrozen, AliasNotFound, FreezeByStronger
 from yimatong.cards.models import account
+from yimatong.cards.standing import service as standing
 from yimatong.empi.errors import CertificateNotHers, CertificateTaken
 from yimatong.empi.persons.schemas import Demographics
 from yimatong.kit import clock
@@ -145,7 +146,7 @@ class Machine(RuleBasedStateMachine):
         try:
             self.do(
                 self.tx(
-                    lambda tx: service.change_state(
+                    lambda tx: standing.change_state(
                         tx,
                         self.parts.vault,
                         vuid,

@@ -12,6 +12,7 @@ from yimatong.cards.labels import endpoints as labels
 from yimatong.cards.lookup import endpoints as lookup
 from yimatong.cards.records import endpoints as records
 from yimatong.cards.registry import endpoints as registry
+from yimatong.cards.standing import endpoints as standing
 from yimatong.cards.updates import endpoints as updates
 
 ROUTES = [
@@ -21,6 +22,7 @@ ROUTES = [
     *entries.ROUTES,
     *family.ROUTES,
     *lookup.ROUTES,
+    *standing.ROUTES,
     *updates.ROUTES,
     *codes.ROUTES,
     *labels.ROUTES,

@@ -13,13 +13,11 @@ from yimatong.access.shared import SharedWrite
 from yimatong.cards.accounts import history, queries, registration, service
 from yimatong.cards.accounts.real_name import ONLINE, RealNameCheck
 from yimatong.cards.accounts.registration import Applicant, Application, Entry, Prepared
-from yimatong.cards.accounts.schemas import AccountState, AccountView, PageLink, Registration, StateChange
+from yimatong.cards.accounts.schemas import AccountView, PageLink, Registration
 from yimatong.cards.errors import (
     AccountCancelled,
     AccountFrozen,
     AccountNotFound,
-    DeathNeedsInstitution,
-    FreezeByStronger,
     RealNameMethodNotAllowed,
     RealNameMismatch,
     RealNameTooWeak,
@@ -92,29 +90,6 @@ async def read_account(vuid: VuidInPath, call: NamedDependency[Call]) -> Account
 
 
 @post(
-    "/api/v1/accounts/{vuid:str}/state",
-    permission="accounts:change",
-    status_code=200,
-    responses=documented(
-        AccountState,
-        AccountNotFound,
-        AccountCancelled,
-        FreezeByStronger,
-        DeathNeedsInstitution,
-        BirthDateImpossible,
-        status=200,
-        keyed=True,
-    ),
-)
-async def change_state(vuid: VuidInPath, data: JSONBody[StateChange], call: NamedDependency[Call]) -> Response[bytes]:
-    """Freeze, release or cancel an account; frozen and cancelled cards' codes die at once."""
-    origin = history.of_caller(call.caller, call.request_id)
-    return await call.write(
-        lambda tx: service.change_state(tx, call.vault, vuid, data, origin=origin, now=call.now), status=200
-    )
-
-
-@post(
     "/api/v1/accounts/{vuid:str}/page-links",
     permission="pages:link",
     responses=documented(PageLink, AccountNotFound, AccountFrozen, AccountCancelled),
@@ -128,4 +103,4 @@ async def make_page_link(
     )
 
 
-ROUTES = [register_account, read_account, change_state, make_page_link]
+ROUTES = [register_account, read_account, make_page_link]

@@ -174,7 +174,7 @@ async def register(
         wanted = NewRelation(
             member_vuid=vuid, relation=prepared.wanted.relation or _child(prepared.wanted.sex), consent="birth"
         )
-        await families.begin(connection, vault, prepared.wanted.guardian_vuid, wanted, origin=origin, now=now)
+        await families.add_member(connection, vault, prepared.wanted.guardian_vuid, wanted, origin=origin, now=now)
     await announce(connection, [vuid], now=now)
     return await queries.view(connection, vault, vuid, scope=origin.scope)
 

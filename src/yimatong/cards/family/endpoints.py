@@ -42,7 +42,7 @@ async def begin_relation(
     """Put a family member under a guardian's phone."""
     origin = history.of_caller(call.caller, call.request_id)
     return await call.write(
-        lambda tx: service.begin(
+        lambda tx: service.add_member(
             tx, call.vault, vuid, data, origin=origin, now=call.now, members_max=family_members_max
         )
     )

@@ -43,7 +43,7 @@ _ATTESTS: Final = history.STRENGTHS["institution"]
 _PROVEN: Final = 2
 
 
-async def begin(
+async def add_member(
     connection: Connection,
     vault: Vault,
     guardian_vuid: str,

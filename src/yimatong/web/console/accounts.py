@@ -22,6 +22,7 @@ from yimatong.cards.family import queries as families
 from yimatong.cards.family import service as family
 from yimatong.cards.lookup import queries as lookup
 from yimatong.cards.lookup.schemas import FoundAccounts, Wanted
+from yimatong.cards.standing import service as standing
 from yimatong.empi.persons import queries as persons
 from yimatong.kit.clock import business_date
 from yimatong.kit.db import Connection
@@ -134,9 +135,7 @@ async def change_state(vuid: VuidInPath, page: NamedDependency[Page]) -> Respons
         raise FilterInvalid(detail="state")
     died_on = _day(str(form.get("died_on", ""))) if reason == "deceased" else None
     wanted = msgspec.convert({"state": state, "reason": reason, "died_on": died_on}, StateChange)
-    await page.write(
-        lambda tx: card_accounts.change_state(tx, page.vault, vuid, wanted, origin=_origin(page), now=page.now)
-    )
+    await page.write(lambda tx: standing.change_state(tx, page.vault, vuid, wanted, origin=_origin(page), now=page.now))
     return page.go(f"{_PATH}/{vuid}")
 
 
@@ -152,7 +151,7 @@ def _day(text: str) -> date | None:
 )
 async def take_back_death(vuid: VuidInPath, page: NamedDependency[Page]) -> Response[None]:
     """Take a wrong report of a death back."""
-    await page.write(lambda tx: card_accounts.take_back_death(tx, page.vault, vuid, origin=_origin(page), now=page.now))
+    await page.write(lambda tx: standing.take_back_death(tx, page.vault, vuid, origin=_origin(page), now=page.now))
     return page.go(f"{_PATH}/{vuid}")
 
 

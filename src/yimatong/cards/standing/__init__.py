@@ -1,0 +1,1 @@
+"""How an account stands: active, frozen, cancelled; and who may change that."""
