@@ -13,10 +13,15 @@ import msgspec
 import pytest
 import sdf_machines
 
-from yimatong.crypto.devices import sdf_abi
+from yimatong.crypto.devices import choice, sdf_abi
 from yimatong.crypto.devices.base import Component, KeyUsage
 from yimatong.crypto.devices.sdf import SdfDevice
-from yimatong.crypto.errors import DeviceUnavailable, KeyNotFound
+from yimatong.crypto.errors import (
+    DemonstrationKeysInProduction,
+    DeviceUnavailable,
+    KeyNotFound,
+    KeystoreUnreadable,
+)
 from yimatong.crypto.errors.sdf import (
     SdfAnswerWrong,
     SdfKeyDiffers,
@@ -27,6 +32,7 @@ from yimatong.crypto.errors.sdf import (
 from yimatong.crypto.errors.sdf_codes import BY_CODE, Kind, SdfAccessRightRefused, SdfKeyMissing, SdfVendorError
 from yimatong.crypto.gm import sm2, sm4
 from yimatong.kit.errors import Unavailable, catalogue
+from yimatong.kit.settings import Settings
 
 SECURITY, PROTECTION, SIGNING = KeyUsage
 BLOCKS = bytes(range(64))
@@ -386,6 +392,35 @@ def test_a_forked_child_opens_the_device_for_itself(world, tmp_path):
     )
     answers = [line for line in done.stdout.splitlines() if " " not in line]  # the others are log lines
     assert answers == [before.hex(), before.hex()], done.stderr
+
+
+def test_the_settings_choose_the_device_and_a_file_of_the_other_one_is_named(world, tmp_path):
+    soft = Settings(
+        data=tmp_path,
+        database_url="",
+        keystore=tmp_path / "keys.json",
+        keystore_passphrase="pass",
+        web_session_key="00" * 32,
+    )
+    sdf = msgspec.structs.replace(soft, device="sdf", crypto_machines=(world.machine().settings,))
+    for wanted, other in ((sdf, soft), (soft, sdf)):
+        choice.create_demonstration(wanted)
+        device = choice.open_device(wanted)
+        assert device.demonstration
+        assert device.name == wanted.device
+        assert [len(device.key_versions(usage)) for usage in KeyUsage] == [1, 1, 1]
+        if isinstance(device, SdfDevice):
+            device.close()
+        with pytest.raises(KeystoreUnreadable):
+            choice.open_device(other)
+        with pytest.raises(DemonstrationKeysInProduction):
+            choice.open_device(msgspec.structs.replace(wanted, mode="production"))
+        soft.keystore.unlink()
+    world.machines[0].lose()
+    with pytest.raises(DeviceUnavailable):
+        choice.create_demonstration(sdf)
+    assert not soft.keystore.exists()
+    world.machines[0].bring_back()
 
 
 FORK = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import msgspec
@@ -9,6 +10,7 @@ from sqlalchemy import text
 
 from yimatong.cards.records.archive import Archive
 from yimatong.crypto.devices.choice import open_device
+from yimatong.crypto.devices.sdf import SdfDevice
 from yimatong.crypto.vault import Vault
 from yimatong.kit.db import Database
 from yimatong.kit.http import Outbound
@@ -55,9 +57,11 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
         await self.vault.valid_keys(["0" * 64])
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and the crypto machines."""
         await self.outbound.close()
         await self.db.close()
+        if isinstance(self.vault.device, SdfDevice):
+            await asyncio.to_thread(self.vault.device.close)
 
 
 def assemble(settings: Settings) -> Parts:
