@@ -78,7 +78,7 @@ async def find_physical(page: NamedDependency[Page]) -> Response[str]:
     return _page(page, rows=rows, wanted=nothing, first=_PATH, following="", deliveries=[], names={})
 
 
-def _page(page: Page, **context: object) -> Response[str]:
+def _page(page: Page, **context: Any) -> Response[str]:
     kinds = [(code, term.en if page.language == "en" else term.zh) for code, term in CARD_TYPES.items()]
     return page.html(
         "console/physical.html",
