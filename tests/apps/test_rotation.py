@@ -123,7 +123,7 @@ async def test_sealing_anew_goes_on_where_it_was_killed_and_ends(client, setting
         return datetime.now(UTC) + timedelta(minutes=5)
 
     await asyncio.gather(
-        *(resealing.reseal(parts.db, parts.vault, everywhere, now=later, rows_max=2) for _ in range(3))
+        *(resealing.reseal(parts.db, parts.vault, everywhere, now=clock.now, rows_max=2) for _ in range(3))
     )
     await resealing.reseal(parts.db, parts.vault, everywhere, now=later, rows_max=2)
     for version in (await parts.vault.sealer()).older:
