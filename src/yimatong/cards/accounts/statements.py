@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from yimatong.cards.accounts.history import Origin
-from yimatong.cards.registry.announcing import ACCOUNTS_CHANGED, MESSAGE_ITEMS_MAX
+from yimatong.cards.topics import ACCOUNTS_CHANGED, MESSAGE_ITEMS_MAX
 from yimatong.kit.arrays import octets, plain, texts
 from yimatong.kit.db import RawConnection
 

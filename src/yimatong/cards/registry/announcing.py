@@ -21,17 +21,13 @@ from sqlalchemy import Row, delete, text
 
 from yimatong.cards.models import account_card
 from yimatong.cards.registry import queries
+from yimatong.cards.topics import ACCOUNTS_CHANGED, MESSAGE_ITEMS_MAX
 from yimatong.empi.persons import queries as persons
 from yimatong.kit import outbox
 from yimatong.kit.db import Connection
 
-ACCOUNTS_CHANGED: Final = "cards.accounts_changed"
-"""From the accounts to the registry."""
-
 CARDS_CHANGED: Final = "cards.physical_cards_changed"
 """From the registry to the accounts."""
-
-MESSAGE_ITEMS_MAX: Final = 500
 
 
 async def announce(connection: Connection, vuids: Sequence[str], *, now: datetime) -> None:

@@ -13,7 +13,8 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import text
 
-from yimatong.cards.registry.announcing import ACCOUNTS_CHANGED, CARDS_CHANGED
+from yimatong.cards.registry.announcing import CARDS_CHANGED
+from yimatong.cards.topics import ACCOUNTS_CHANGED
 from yimatong.empi.persons import queries as persons
 from yimatong.kit.db import Connection, Database
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from yimatong.cards import topics
 from yimatong.cards.registry import announcing
 from yimatong.kit.db import Database
 from yimatong.kit.outbox import Handler, Message
@@ -20,4 +21,4 @@ def handlers(db: Database) -> Mapping[str, Handler]:
         async with db.transaction() as connection:
             await announcing.hear_cards(connection, message.payload, now=message.created_at)
 
-    return {announcing.ACCOUNTS_CHANGED: accounts_changed, announcing.CARDS_CHANGED: cards_changed}
+    return {topics.ACCOUNTS_CHANGED: accounts_changed, announcing.CARDS_CHANGED: cards_changed}
