@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from yimatong.cards import topics
 from yimatong.cards.registry import announcing
-from yimatong.cards.topics import ACCOUNTS_CHANGED
 from yimatong.kit.db import Database
 from yimatong.kit.outbox import Handler, Message
 
