@@ -34,7 +34,13 @@ PREFIXES = {
 DEFECTS = {"KIT-5000", "KIT-5101", "PAY-5001", "REC-5001"}
 """Defects of ours that no caller can do anything about: neither refused nor unavailable."""
 
-HOMES = {"KIT-1101": "kit.money", "KIT-1201": "kit.settings", "KIT-5101": "kit.audit", "KIT-5102": "kit.audit"}
+HOMES = {
+    "KIT-1101": "kit.money",
+    "KIT-1201": "kit.settings",
+    "KIT-1301": "kit.alarms",
+    "KIT-5101": "kit.audit",
+    "KIT-5102": "kit.audit",
+}
 """Errors that stand beside the one module that raises them."""
 
 STATUS = {Refusal: range(400, 500), Unavailable: (503,), OutcomeUnknown: (202, 504)}

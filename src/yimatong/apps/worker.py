@@ -18,6 +18,7 @@ from yimatong.access.caller import PLATFORM
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.batches import service as batches
 from yimatong.cards.codes import service as codes
+from yimatong.cards.codes import uploads
 from yimatong.cards.records import retention
 from yimatong.cards.registry import arrivals
 from yimatong.cards.registry import tasks as registry
@@ -155,6 +156,7 @@ def schedule(parts: Parts) -> App:
             nonces = await callers.forget_nonces(connection, before=now - timedelta(minutes=15))
             ended = await sessions.forget_ended(connection, now=now)
             uses = await codes.forget_uses(connection, now=now)
+            await uploads.forget_sightings(connection, before=now - timedelta(days=30))
         log.KitLog.JOB_DONE.emit(job="kit.forget", timestamp=timestamp, nonces=nonces, sessions=ended, uses=uses)
 
     _schedule_retention(app, parts)

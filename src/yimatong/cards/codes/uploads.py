@@ -141,9 +141,26 @@ async def _one(
         ).returning(code_use.c.record_id)
     )
     doubled = taken.first() is None
+    await _record(connection, seen, code, record_id, doubled=doubled, caller=caller, request_id=request_id)
+    if not doubled:
+        return "recorded"
+    await _raise_double_use(connection, key, record_id, caller=caller, now=now)
+    return "double_use"
+
+
+async def _record(
+    connection: Connection,
+    seen: OfflineSeen,
+    vuid: str,
+    record_id: str,
+    *,
+    doubled: bool,
+    caller: Caller,
+    request_id: str,
+) -> None:
     await connection.execute(
         insert(code_record).values(
-            vuid=code,
+            vuid=vuid,
             record_id=record_id,
             at=seen.seen_at,
             event="verified",
@@ -156,10 +173,6 @@ async def _one(
             request_id=request_id,
         )
     )
-    if not doubled:
-        return "recorded"
-    await _raise_double_use(connection, key, record_id, caller=caller, now=now)
-    return "double_use"
 
 
 async def _raise_double_use(
