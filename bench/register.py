@@ -56,7 +56,8 @@ INSERT INTO empi_certificate (id_type, id_blind, mpi, claimed_at)
   VALUES ('01', substr(sha256((:a::text || :b::text)::bytea), 1, 16), md5(:a::text || :b::text)::uuid, now());
 INSERT INTO empi_person (mpi, sealed, name_tokens, sex, birth_date, region_code, created_at, changed_at)
   VALUES (md5(:a::text || :b::text)::uuid, decode(repeat('ab', 160), 'hex'),
-          ARRAY[:a::bigint % 20, :b::bigint % 20 + 100, :c::bigint % 40 + 200, :a::bigint % 40 + 300, :b::bigint % 800 + 1000, :c::bigint % 1600 + 5000,
+          ARRAY[:a::bigint % 20, :b::bigint % 20 + 100, :c::bigint % 40 + 200, :a::bigint % 40 + 300, :b::bigint % 800 + 1000,
+                :c::bigint % 1600 + 5000,
                 :a::bigint % 32000 + 10000, :b::bigint, :c::bigint % 10000 + 50000],
           '1', '1970-01-01', '610102', now(), now());
 INSERT INTO empi_contribution (mpi, contribution_id, provider, sealed, real_name_method, real_name_level, real_name_at,

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Row, func, select, text
 
 from yimatong.access.caller import PLATFORM, Scope
+from yimatong.cards.batches.rows import UNKNOWN_REGION
 from yimatong.cards.batches.schemas import BadRow, BatchView, Checked, Coverage
 from yimatong.cards.errors import BatchNotFound
 from yimatong.cards.models import batch, batch_chunk
@@ -156,4 +157,4 @@ async def coverage(connection: Connection, tag: str) -> list[Coverage]:
 
 def region_name(code: str) -> str:
     """Return the name of a county as far as the table of GB/T 2260 has it."""
-    return regions.region_name(code)
+    return "未注明" if code == UNKNOWN_REGION else regions.region_name(code)

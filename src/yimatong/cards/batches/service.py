@@ -32,6 +32,8 @@ JOB: Final = "cards.batch"
 CHECK_JOB: Final = "cards.batch_check"
 _IDLE: Final = ("received", "checked", "stopped")
 TAG_MAX: Final = 20
+FIELDS: Final = columns.FIELDS
+KINDS: Final = tuple(columns.KINDS)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

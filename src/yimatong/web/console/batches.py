@@ -14,7 +14,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from yimatong.access import operators
-from yimatong.cards.batches import columns, queries, service
+from yimatong.cards.batches import queries, service
 from yimatong.cards.batches.service import Options
 from yimatong.cards.errors import BatchFileUnreadable, BatchOptionInvalid
 from yimatong.kit.db import Connection
@@ -102,8 +102,8 @@ async def _list(page: Page, refusal: Refusal | None = None) -> Response[str]:
         status=200 if refusal is None else refusal.status,
         **shell(page, "batches"),
         **await page.read(look),
-        kinds=tuple(columns.KINDS),
-        fields=columns.FIELDS,
+        kinds=service.KINDS,
+        fields=service.FIELDS,
         refusal=refusal.text(page.language) if refusal else "",
         code=refusal.code if refusal else "",
         first=_PATH if before else "",
@@ -126,7 +126,7 @@ async def show_batch(batch_id: FromPath[str], page: NamedDependency[Page]) -> Re
         moving=found.state in _MOVING or checking,
         checking=checking,
         percent=100 * found.done // found.rows if found.rows else 0,
-        field_names={field: names[0] for field, names in columns.FIELDS.items()},
+        field_names={field: names[0] for field, names in service.FIELDS.items()},
     )
 
 
