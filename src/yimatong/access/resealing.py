@@ -123,7 +123,7 @@ class SealedFiles:
 
     name: str
     folder: Path
-    pattern: str
+    files: str
     purpose: str
     aad: Callable[[Path], bytes] | None
 
@@ -131,7 +131,7 @@ class SealedFiles:
         """Count by the files' second byte."""
 
         def look() -> int:
-            return sum(1 for path in self.folder.rglob(self.pattern) if _version(path) == version)
+            return sum(1 for path in self.folder.rglob(self.files) if _version(path) == version)
 
         return await asyncio.to_thread(look)
 
@@ -142,7 +142,7 @@ class SealedFiles:
         after = Path(mark[0]) if mark else None
 
         def work() -> tuple[list[str] | None, int]:
-            paths = sorted(path for path in self.folder.rglob(self.pattern) if after is None or path > after)
+            paths = sorted(path for path in self.folder.rglob(self.files) if after is None or path > after)
             here = paths[:rows_max]
             changed = sum(self._again(path, sealer) for path in here)
             return ([str(here[-1])] if len(paths) > rows_max else None), changed

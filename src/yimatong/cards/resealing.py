@@ -25,4 +25,4 @@ def archived(folder: Path) -> SealedFiles:
 
     Its manifests hold the digests of the sealed files, so a version that sealed one stays until they are given up.
     """
-    return SealedFiles(name="archive/records", folder=folder, pattern="*.sealed", purpose="archive", aad=None)
+    return SealedFiles(name="archive/records", folder=folder, files="*.sealed", purpose="archive", aad=None)

@@ -10,5 +10,5 @@ from yimatong.access.resealing import SealedFiles
 def bills(data: Path) -> SealedFiles:
     """Return the place of the kept bills in the data folder."""
     return SealedFiles(
-        name="bills", folder=data / "bills", pattern="*.sealed", purpose="bills", aad=lambda path: path.name.encode()
+        name="bills", folder=data / "bills", files="*.sealed", purpose="bills", aad=lambda path: path.name.encode()
     )

@@ -14,7 +14,7 @@ backup enters the database, the audit or a log: only usage, version, KCV and who
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -25,12 +25,10 @@ from sqlalchemy.exc import IntegrityError
 
 from yimatong.access import approvals
 from yimatong.access.ceremony import ledger, queries, steps
+from yimatong.access.ceremony.proposals import check, subject
 from yimatong.access.ceremony.schemas import (
-    ACTIONS,
     BY_HAND,
     KIND,
-    WITH_USAGE,
-    WITH_VERSION,
     Ceremony,
     Done,
     Given,
@@ -48,7 +46,7 @@ from yimatong.access.errors import (
 )
 from yimatong.access.models import key_ceremony, key_ceremony_part
 from yimatong.access.operators import Operator
-from yimatong.crypto.devices.base import CUSTODIANS, VERSIONS, Component, CryptoDevice, KeyState, KeyUsage
+from yimatong.crypto.devices.base import Component, CryptoDevice, KeyState, KeyUsage
 from yimatong.crypto.errors import (
     ActivationRefused,
     ActiveKeyInUse,
@@ -62,7 +60,6 @@ from yimatong.kit.db import Connection, Database
 from yimatong.kit.errors import Refusal
 
 PERMISSION = "console:keys"
-_REASON_MAX = 500
 Remaining = Callable[[int], Awaitable[dict[str, int]]]
 """Counts what is still sealed under a protection key version, by place; handed in by the assembly."""
 
@@ -379,28 +376,3 @@ class Ceremonies:
             institution_id=operator.institution_id,
             detail=f"{subject(request)} {detail}".strip(),
         )
-
-
-def subject(request: Request) -> str:
-    """Return what a proposal is about, in one line."""
-    parts = [request.action, request.usage, str(request.version or ""), f"KCV {request.kcv}" if request.kcv else ""]
-    return " ".join(part for part in parts if part)
-
-
-def check(request: Request, reason: str) -> None:
-    """Refuse a request that makes no sense; raises ``CeremonyInvalid``."""
-    problems: Sequence[tuple[bool, str]] = [
-        (request.action not in ACTIONS, "操作 / action"),
-        (request.action in WITH_USAGE and request.usage not in set(KeyUsage), "密钥用途 / usage"),
-        (request.action in WITH_VERSION and request.version not in VERSIONS, "版本 / version"),
-        (
-            request.action in {"import-component", "backup", "restore"} and request.parts not in CUSTODIANS,
-            "2–5 custodians",
-        ),
-        (request.action.startswith("import") and not steps.is_kcv(request.kcv), "KCV"),
-        (request.action.startswith("import") and request.usage == KeyUsage.SIGNING, "签名密钥不导入 / never imported"),
-        (not 0 < len(reason.strip()) <= _REASON_MAX, "事由 / reason"),
-    ]
-    for wrong, what in problems:
-        if wrong:
-            raise CeremonyInvalid(detail=what)
