@@ -56,7 +56,8 @@ INSERT INTO empi_certificate (id_type, id_blind, mpi, claimed_at)
   VALUES ('01', substr(sha256((:a::text || :b::text)::bytea), 1, 16), md5(:a::text || :b::text)::uuid, now());
 INSERT INTO empi_person (mpi, sealed, name_tokens, sex, birth_date, region_code, created_at, changed_at)
   VALUES (md5(:a::text || :b::text)::uuid, decode(repeat('ab', 160), 'hex'),
-          ARRAY[:a::bigint % 20, :b::bigint % 20 + 100, :c::bigint % 40 + 200, :a::bigint % 40 + 300, :b::bigint % 800 + 1000,
+          ARRAY[:a::bigint % 20, :b::bigint % 20 + 100, :c::bigint % 40 + 200,
+                :a::bigint % 40 + 300, :b::bigint % 800 + 1000,
                 :c::bigint % 1600 + 5000,
                 :a::bigint % 32000 + 10000, :b::bigint, :c::bigint % 10000 + 50000],
           '1', '1970-01-01', '610102', now(), now());
@@ -73,11 +74,11 @@ INSERT INTO cards_account_event (vuid, event_id, what, actor, at, actor_kind, in
   VALUES (upper(encode(sha256((:a::text || :b::text)::bytea), 'hex')), 'aev_' || :c::text, 'opened',
           'bench-terminal-000', now(), 'terminal', 'bench-hospital', 'req_' || :c::text);
 INSERT INTO kit_outbox (topic, ordering_key, payload, created_at, next_at)
-  VALUES ('bench', 'registry:' || :a::text, jsonb_build_object('mpi', :a::text, 'vuid', repeat('A', 64)), now(), now());
+  VALUES ('bench', 'registry-' || :a::text, jsonb_build_object('mpi', :a::text, 'vuid', repeat('A', 64)), now(), now());
 UPDATE access_idempotency SET status = 201, answer = decode(repeat('ab', 420), 'hex')
   WHERE caller_id = 'bench-terminal-000' AND key = :a::text || '-' || :b::text;
 INSERT INTO kit_audit_event (at, actor, institution_id, action, object_kind, object_id, result, request_id)
-  VALUES (now(), 'bench-terminal-000', 'bench-hospital', 'accounts:register', 'route', '/api/v1/accounts', 'ok',
+  VALUES (now(), 'bench-terminal-000', 'bench-hospital', 'accounts-register', 'route', '/api/v1/accounts', 'ok',
           'req_' || :c::text);
 COMMIT;
 """
@@ -179,7 +180,7 @@ async def _both(platform: LocalPlatform, arguments: argparse.Namespace) -> dict[
         await asyncio.to_thread(platform.kill, name)
     await asyncio.to_thread(settle, url)
     _say.print("基线 pgbench / baseline: the same rows, one transaction each")
-    _say.print(BASELINE, markup=False, highlight=False)
+    _say.print(BASELINE, markup=False, highlight=False, emoji=False)
     by_clients = await asyncio.to_thread(
         _pgbench.best,
         find(user=None) / "pgbench",
