@@ -296,3 +296,20 @@ def test_visit_cards_become_electronic_cards(
     wanted = Options(kind="visit-cards", institution_id="inst-h1")
     done = do(settings, run_async, lambda parts: load(parts, path, wanted))
     assert (done.opened, done.bad, done.reasons) == (2, 1, {"CRD-4104": 1})
+
+
+def test_physical_cards_go_to_the_registry_as_a_delivery(
+    settings: Settings, run_async: Callable[..., Any], new_resident: Residents, tmp_path: Path, database_url: str
+) -> None:
+    path = tmp_path / "cards.csv"
+    rows = [("610100000001", new_resident()), ("610100000002", new_resident()), ("", new_resident())]
+    text = "健康卡号,卡类型," + HEADING + "\n" + "".join(f"{number},01,{line_of(each)}\n" for number, each in rows)
+    path.write_text(text, encoding="utf-8")
+    wanted = Options(kind="physical-cards", institution_id="inst-h1")
+    done = do(settings, run_async, lambda parts: load(parts, path, wanted))
+    assert (done.state, done.rows, done.bad) == ("done", 3, 0)
+    with psycopg.connect(database_url) as connection:
+        arrived = connection.execute(
+            "SELECT count(*) FROM cards_arrival WHERE delivery = %s", [done.batch_id]
+        ).fetchone()
+    assert arrived == (3,)

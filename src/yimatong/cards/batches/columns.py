@@ -57,7 +57,7 @@ KINDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "visit-cards": ((*_PERSON, "visit_card"), ("name", "id_number", "phone", "visit_card")),
     "physical-cards": (
         (*_PERSON, "card_number", "card_type", "chip_number", "issuer"),
-        ("name", "id_number", "card_number", "card_type"),
+        ("name", "id_number", "phone", "card_number", "card_type"),
     ),
 }
 """Kind of batch: the fields that it knows, and those that it cannot do without."""
