@@ -28,8 +28,8 @@ from yimatong.cards.accounts.registration import Registrar
 from yimatong.cards.codes.endpoints import VERIFY_PATH, verify
 from yimatong.cards.codes.item import Item
 from yimatong.cards.codes.schemas import CodeToVerify, VerifiedCode
-from yimatong.cards.records import endpoints as records
 from yimatong.cards.codes.verification import Verifier
+from yimatong.cards.records import endpoints as records
 from yimatong.care import routes as care
 from yimatong.kit import web
 from yimatong.kit.db import Batch

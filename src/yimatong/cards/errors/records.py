@@ -45,20 +45,20 @@ class ArchiveAway(Unavailable):
     en = "a file of the archive cannot be read: {name}"
 
 
-class ArchiveDamaged(Refusal):
+class ArchiveDamaged(Unavailable):
     """A file of the archive is not what was written: altered, cut short, or sealed with a key that is gone."""
 
     code = "CRD-2045"
-    status = 500
+    retryable = False
     zh = "归档文件校验不通过：{name}"
     en = "a file of the archive does not hold what was archived: {name}"
 
 
-class ArchiveDiffers(Refusal):
+class ArchiveDiffers(Unavailable):
     """What was read back from a new archive is not what the database holds; nothing was removed."""
 
     code = "CRD-2046"
-    status = 500
+    retryable = False
     zh = "归档校验不一致，数据未删除：{name}"
     en = "the new archive differs from the database, nothing was removed: {name}"
 

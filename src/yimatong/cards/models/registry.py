@@ -78,8 +78,10 @@ physical_card = Table(
     Index("ix_cards_physical_card_holder", "id_type", "id_blind"),
     Index("ix_cards_physical_card_issued", "issued_at", "card_id"),
 )
-"""居民健康卡 (实体卡). ``sealed`` holds card and chip number; ``number_end`` is what pages show. ``vuid`` is the account
-that was told last of this card; ``version`` counts its changes."""
+"""居民健康卡 (实体卡). ``sealed`` holds card and chip number; ``number_end`` is what pages show.
+
+``vuid`` is the account that was told last of this card; ``version`` counts its changes.
+"""
 
 card_event = Table(
     "cards_card_event",
