@@ -103,6 +103,17 @@ def test_same_terminal_with_the_same_key_gets_its_first_answer(client: Clients, 
     assert again["record_id"] == first["record_id"]
 
 
+def test_the_key_of_a_use_opens_nothing_else(client: Clients, resident: SimpleNamespace) -> None:
+    """A use for a visit, asked again with its key, is no answer for payment, records, or another visit."""
+    vuid = _enrol(client("app-1"), resident)["vuid"]
+    code = client("app-1").issue_code(vuid, code_class="general")["text"]
+    client("term-1").verify_code(code, purpose="visit", idempotency_key="retry-2")
+    for purpose in ("payment", "records", "register"):
+        with pytest.raises(ApiError) as refused:
+            client("term-1").verify_code(code, purpose=purpose, idempotency_key="retry-2")
+        assert _code_of(refused) == "ACC-1008", purpose
+
+
 def test_static_code_shows_a_masked_name_only(client: Clients, resident: SimpleNamespace) -> None:
     account = _enrol(client("app-1"), resident)
     seen = client("term-1").verify_code(account["static_code"], purpose="visit")

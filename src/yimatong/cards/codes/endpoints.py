@@ -11,7 +11,7 @@ from litestar.params import JSONBody
 
 from yimatong.access import idempotency
 from yimatong.access.edge import Call, documented
-from yimatong.access.errors import IdempotencyKeyMissing
+from yimatong.access.errors import IdempotencyKeyMissing, IdempotencyKeyReused
 from yimatong.cards.codes import service, signing, uploads
 from yimatong.cards.codes.item import Item
 from yimatong.cards.codes.schemas import (
@@ -98,6 +98,7 @@ async def issue_code(data: JSONBody[NewCode], call: NamedDependency[Call]) -> Re
         NotOpenToApplication,
         TerminalThrottled,
         IdempotencyKeyMissing,
+        IdempotencyKeyReused,
         status=200,
     ),
 )

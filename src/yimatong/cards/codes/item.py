@@ -66,6 +66,11 @@ class Item(msgspec.Struct, kw_only=True, eq=False, gc=False):
         return "rec_" + self.request_id.removeprefix("req_")
 
     @property
+    def mark(self) -> str:
+        """Return what a use is known by: the idempotency key, and what it was asked with; the key has no blanks."""
+        return f"{self.idempotency_key} {self.wanted.purpose} {self.wanted.med_step} {self.wanted.visit_no}"
+
+    @property
     def use_key(self) -> tuple[str, int, bytes]:
         """Return the key under which this dynamic code is consumed."""
         if self.code is None or self.valid is None:

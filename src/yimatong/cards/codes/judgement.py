@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from yimatong.access.errors import IdempotencyKeyReused
 from yimatong.cards.codec import (
     SERVES,
     STATIC_SERVES,
@@ -212,16 +213,23 @@ COUNTED = (CodeUsed, CodeElsewhere, CodeWrongPurpose)
 """Refusals that count as a failure of the code itself."""
 
 
-def first_answer(earlier: EarlierUse | None, caller_id: str, key: str) -> str | None:
-    """Return the record of an earlier use that was this very request, sent again with a fresh nonce."""
+def first_answer(earlier: EarlierUse | None, caller_id: str, mark: str) -> str | None:
+    """Return the record of an earlier use that was this very request, sent again with a fresh nonce.
+
+    ``mark`` is what ``used_key`` keeps: the idempotency key and, after a blank, what it was asked with.
+
+    Raises:
+        IdempotencyKeyReused: the caller used the code with this key for something else.
+    """
+    key = mark.partition(" ")[0]
     if earlier is None or earlier.used_by is None or not key:
         return None
-    if earlier.used_by == caller_id and earlier.used_key == key:
-        return earlier.record_id
-    for use in earlier.older or ():
-        used_by, used_key, record_id = use.split("\n")
-        if (used_by, used_key) == (caller_id, key):
+    last = (earlier.used_by, earlier.used_key or "", earlier.record_id or "")
+    for used_by, used_key, record_id in (last, *(use.split("\n") for use in earlier.older or ())):
+        if (used_by, used_key) == (caller_id, mark):
             return record_id
+        if (used_by, used_key.partition(" ")[0]) == (caller_id, key):
+            raise IdempotencyKeyReused
     return None
 
 

@@ -200,7 +200,7 @@ async def store(connection: RawConnection, items: Sequence[Item]) -> Any:
         plain(item.caller.caller_id for item in items),
         plain(item.caller.institution_id for item in items),
         plain(item.caller.front_id for item in items),
-        texts(item.idempotency_key for item in items),
+        texts(item.mark for item in items),
         plain(item.code.kind if item.code else "unreadable" for item in items),
         plain(item.wanted.purpose for item in items),
         plain(item.refusal.code if item.refusal else "ok" for item in items),

@@ -176,7 +176,7 @@ def _judge(item: Item) -> None:
             judgement.judge_static(account, purpose)
             return
         judgement.judge_token(item.code, item.earlier)
-        item.repeats = judgement.first_answer(item.earlier, item.caller.caller_id, item.idempotency_key) or ""
+        item.repeats = judgement.first_answer(item.earlier, item.caller.caller_id, item.mark) or ""
         if item.repeats:
             return
         judgement.judge_time(item.valid, now=item.now, skew_s=found.policy.skew_s)
@@ -223,7 +223,7 @@ def _after(use: Item, known: EarlierUse | None) -> EarlierUse:
         older.append(f"{before.used_by}\n{before.used_key}\n{before.record_id}")
     return EarlierUse(
         use.caller.caller_id,
-        use.idempotency_key,
+        use.mark,
         use.record_id,
         known.failures if known else 0,
         uses_left=left,

@@ -40,7 +40,8 @@ code_use = Table(
 )
 """One dynamic code that was used, that failed, or that was issued with a token.
 
-``used_key`` is the idempotency key of the last use: the same caller with the same key gets its first answer again.
+``used_key`` is the idempotency key of the last use and what it was asked with (purpose, step, visit): the same caller
+with the same gets its first answer again.
 A code that its policy allows several uses has ``uses_left`` of them at its ``place`` (institution and visit); the uses
 before the last are ``caller LF key LF record`` in ``earlier``. ``token_digest`` is SM3 of the one token that the code
 was issued with. Kept until ``forget_at`` (Unix seconds)."""
