@@ -15,9 +15,11 @@ from yimatong.access.caller import Caller
 from yimatong.access.errors import CallerNotApproved, CallerUnknown, NonceRepeated
 from yimatong.access.models import caller, institution, request_nonce
 from yimatong.crypto.gm.sm3 import HmacSm3
+from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.vault import Vault
 from yimatong.kit.arrays import plain, texts
 from yimatong.kit.db import Answers, Connection, Database, RawConnection
+from yimatong.kit.errors import PlatformError
 from yimatong.kit.masking import Secret
 
 _CACHE_S = 5.0
@@ -194,14 +196,44 @@ async def _take_nonces(
     return answers
 
 
+_READ = """
+    SELECT caller_id, kind, name, institution_id, switched_off, state, through_front, secret_sealed
+    FROM access_caller WHERE caller_id = ANY(%s::text[])
+"""
+
+
+def _known(row: Any, sealer: Sealer) -> KnownCaller:
+    caller_id, kind, name, institution_id, switched_off, state, through_front, secret_sealed = row
+    return KnownCaller(
+        caller=Caller(
+            caller_id=caller_id,
+            kind=kind,
+            name=name,
+            institution_id=institution_id,
+            switched_off=frozenset(switched_off),
+        ),
+        state=state,
+        through_front=bool(through_front),
+        key=HmacSm3(sealer.unseal(bytes(secret_sealed), _aad(caller_id))),
+    )
+
+
+def _known_or_error(row: Any, sealer: Sealer) -> KnownCaller | PlatformError:
+    """A secret that does not open fails its own caller and none of the others that were read with it."""
+    try:
+        return _known(row, sealer)
+    except PlatformError as broken:
+        return broken
+
+
 class Directory:
     """Callers by id. Secrets stay in memory for at most five seconds; state is read again when a nonce is taken."""
 
     def __init__(self, db: Database, vault: Vault) -> None:
         """Start empty."""
-        self._db = db
         self._vault = vault
         self._known: dict[str, tuple[float, KnownCaller]] = {}
+        self._reads = db.batch(self._read)
         self._nonces = db.batch(_take_nonces)
 
     async def get(self, caller_id: str) -> KnownCaller:
@@ -213,25 +245,24 @@ class Directory:
         cached = self._known.get(caller_id)
         if cached is not None and time.monotonic() - cached[0] < _CACHE_S:
             return cached[1]
-        async with self._db.read() as connection:
-            row = (await connection.execute(select(caller).where(caller.c.caller_id == caller_id))).first()
-        if row is None:
+        known = await self._reads.submit(caller_id)
+        if known is None:
             self._known.pop(caller_id, None)
             raise CallerUnknown(audit=f"no caller {caller_id}")
-        known = KnownCaller(
-            caller=Caller(
-                caller_id=row.caller_id,
-                kind=row.kind,
-                name=row.name,
-                institution_id=row.institution_id,
-                switched_off=frozenset(row.switched_off),
-            ),
-            state=row.state,
-            through_front=bool(row.through_front),
-            key=HmacSm3((await self._vault.sealer("caller-secrets")).unseal(row.secret_sealed, _aad(caller_id))),
-        )
         self._known[caller_id] = (time.monotonic(), known)
         return known
+
+    async def _read(self, connection: RawConnection, ids: Sequence[str]) -> Answers[KnownCaller | None]:
+        """Read many callers at once: when the cache of a busy process ends, all of its callers ask in one moment."""
+        cursor = await connection.execute(_READ, (texts(sorted(set(ids))),))
+        sealer = await self._vault.sealer("caller-secrets")
+
+        async def answers() -> Sequence[KnownCaller | PlatformError | None]:
+            rows: Sequence[Any] = await cursor.fetchall()
+            found = {row[0]: _known_or_error(row, sealer) for row in rows}
+            return [found.get(caller_id) for caller_id in ids]
+
+        return answers
 
     async def take_nonce(self, caller_id: str, nonce: str, *, now: datetime) -> None:
         """Use up a nonce for good, and look at the caller's state as it is this moment.
