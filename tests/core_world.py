@@ -47,6 +47,8 @@ def settings(database_url: str, world: LocalWorld, tmp_path_factory: pytest.Temp
         addresses=Addresses(sandbox=world.url, sandbox_control=world.control_url),
         wechat_base_url=world.url,
         real_name_base_url=world.url + "/realname",
+        bank_base_url=world.url + "/bank",
+        insurer_base_url=world.url + "/insurer",
     )
 
 

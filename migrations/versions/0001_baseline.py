@@ -258,6 +258,66 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("batch_id", "seq", name=op.f("pk_cards_batch_chunk")),
     )
     op.create_table(
+        "cards_binding",
+        sa.Column("vuid", sa.Text(), nullable=False),
+        sa.Column("binding_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("pending", sa.Text(), nullable=True),
+        sa.Column("ask_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("asked", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("number_blind", sa.LargeBinary(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("tail", sa.Text(), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("card_kind", sa.Text(), nullable=False),
+        sa.Column("place", sa.Text(), server_default="", nullable=False),
+        sa.Column("challenge", sa.Text(), nullable=True),
+        sa.Column("sent_to", sa.Text(), server_default="", nullable=False),
+        sa.Column("tries_left", sa.SmallInteger(), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("agreement", sa.LargeBinary(), nullable=True),
+        sa.Column("is_default", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "kind IN ('bank_card', 'social_card', 'cooperative_card')", name=op.f("ck_cards_binding_kind")
+        ),
+        sa.CheckConstraint("pending IN ('open', 'confirm', 'end')", name=op.f("ck_cards_binding_pending")),
+        sa.CheckConstraint(
+            "state IN ('started', 'confirmed', 'failed', 'expired', 'ended')", name=op.f("ck_cards_binding_state")
+        ),
+        sa.CheckConstraint("(pending IS NULL) = (ask_at IS NULL)", name=op.f("ck_cards_binding_pending_is_due")),
+        sa.PrimaryKeyConstraint("vuid", "binding_id", name=op.f("pk_cards_binding")),
+    )
+    op.create_index(
+        "ix_cards_binding_due",
+        "cards_binding",
+        ["ask_at"],
+        unique=False,
+        postgresql_where=sa.text("ask_at IS NOT NULL"),
+    )
+    op.create_index("ix_cards_binding_made", "cards_binding", ["vuid", "made_at"], unique=False)
+    op.create_index("uq_cards_binding_id", "cards_binding", ["binding_id"], unique=True)
+    op.create_index(
+        "uq_cards_binding_live_card",
+        "cards_binding",
+        ["kind", "number_blind"],
+        unique=True,
+        postgresql_where=sa.text("state IN ('started', 'confirmed')"),
+    )
+    op.create_table(
+        "cards_binding_tries",
+        sa.Column("vuid", sa.Text(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("wrong", sa.SmallInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("vuid", "day", name=op.f("pk_cards_binding_tries")),
+    )
+    op.create_table(
         "cards_card_event",
         sa.Column("card_id", sa.Text(), nullable=False),
         sa.Column("event_id", sa.Text(), nullable=False),
@@ -521,6 +581,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("real_name_method", sa.Text(), nullable=False),
         sa.Column("real_name_level", sa.SmallInteger(), nullable=False),
         sa.Column("real_name_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("real_name_trace", sa.Text(), server_default="", nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("mpi", "contribution_id", name=op.f("pk_empi_contribution")),
     )
@@ -654,6 +715,13 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.CheckConstraint("state IN ('pending', 'delivered', 'parked')", name=op.f("ck_kit_outbox_state")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_kit_outbox")),
+    )
+    op.create_index(
+        "ix_kit_outbox_delivered",
+        "kit_outbox",
+        ["delivered_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'delivered'"),
     )
     op.create_index(
         "ix_kit_outbox_due",
@@ -1175,6 +1243,7 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_table("payments_event")
     op.drop_table("payments_channel_account")
     op.drop_index("ix_kit_outbox_due", table_name="kit_outbox", postgresql_where=sa.text("state = 'pending'"))
+    op.drop_index("ix_kit_outbox_delivered", table_name="kit_outbox", postgresql_where=sa.text("state = 'delivered'"))
     op.drop_table("kit_outbox")
     op.drop_table("kit_audit_seal")
     op.drop_table("kit_audit_event")
@@ -1241,6 +1310,16 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_table("cards_code_record")
     op.drop_table("cards_code_policy")
     op.drop_table("cards_card_event")
+    op.drop_table("cards_binding_tries")
+    op.drop_index(
+        "uq_cards_binding_live_card",
+        table_name="cards_binding",
+        postgresql_where=sa.text("state IN ('started', 'confirmed')"),
+    )
+    op.drop_index("uq_cards_binding_id", table_name="cards_binding")
+    op.drop_index("ix_cards_binding_made", table_name="cards_binding")
+    op.drop_index("ix_cards_binding_due", table_name="cards_binding", postgresql_where=sa.text("ask_at IS NOT NULL"))
+    op.drop_table("cards_binding")
     op.drop_table("cards_batch_chunk")
     op.drop_index("uq_cards_batch_key", table_name="cards_batch")
     op.drop_index("ix_cards_batch_made_at", table_name="cards_batch")

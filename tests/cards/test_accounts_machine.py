@@ -41,7 +41,7 @@ ORIGIN = history.of_caller(HIS, "req_machine")
 
 
 class _NobodyToAsk:
-    async def check(self, resident: Demographics) -> None:
+    async def check(self, method: str, resident: Demographics, proof: object, *, now: object) -> str:
         raise AssertionError(resident.id_type)
 
 
@@ -59,14 +59,18 @@ def facts(number: int) -> Demographics:
 class Machine(RuleBasedStateMachine):
     parts: ClassVar[Parts]
     loop: ClassVar[asyncio.AbstractEventLoop]
-    last: ClassVar[int] = 0
+    played: ClassVar[int] = 0
+    """How many games were played: each has certificates of its own, which nothing that Hypothesis draws depends on."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = clock.now() - timedelta(days=1)
+        self.last = 0
         self.numbers: list[int] = []
         self.vuids: list[str] = []
         self.cancelled: set[tuple[str, int]] = set()
+        Machine.played += 1
+        self.played = Machine.played
 
     def do(self, work: Any) -> Any:
         self.now += timedelta(seconds=2)
@@ -77,8 +81,8 @@ class Machine(RuleBasedStateMachine):
             return await verb(connection)
 
     def fresh(self) -> int:
-        Machine.last += 1
-        return Machine.last
+        self.last += 1
+        return self.played * 1000 + self.last
 
     def keep(self, vuid: str) -> None:
         if vuid not in self.vuids:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import http.server
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from yimatong.sandbox.local import LocalWorld
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 class Listener:

@@ -6,6 +6,7 @@ import time
 
 import httpx
 import pytest
+from signed_calls import ask
 
 from yimatong.crypto.gm.sm3 import hmac_sm3
 
@@ -96,12 +97,12 @@ def test_books_can_be_made_to_differ(world, hospital):
 )
 def test_real_name_rules(world, name, id_type, number, match):
     question = {"name": name, "id_type": id_type, "id_number": number}
-    answer = httpx.post(f"{world.url}/realname/check", json=question, trust_env=False).json()
+    answer = ask(f"{world.url}/realname/check", question).json()
     assert answer["match"] is match
     assert answer["trace_no"].startswith("RN")
 
 
 def test_real_name_service_can_be_down_and_keeps_nothing(world):
     question = {"name": "停机", "id_type": "01", "id_number": "11010519491231002X"}
-    assert httpx.post(f"{world.url}/realname/check", json=question, trust_env=False).status_code == 503
-    assert httpx.post(f"{world.url}/realname/check", json={"name": ""}, trust_env=False).status_code == 400
+    assert ask(f"{world.url}/realname/check", question).status_code == 503
+    assert ask(f"{world.url}/realname/check", {"name": ""}).status_code == 400

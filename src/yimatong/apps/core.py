@@ -21,9 +21,9 @@ from yimatong.access.asgi import ASGIApp, ASGIScope, Receive, Send
 from yimatong.access.callers import Directory
 from yimatong.access.edge import Call, SignedEdge, require_exact_body, require_permission
 from yimatong.access.shared import sharing
+from yimatong.apps import parties
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards import routes as cards
-from yimatong.cards.accounts.real_name import OnlineRealNameCheck
 from yimatong.cards.accounts.registration import Registrar
 from yimatong.cards.codes.endpoints import VERIFY_PATH, verify
 from yimatong.cards.codes.item import Item
@@ -70,14 +70,13 @@ def build(settings: Settings) -> ASGIApp:
 
 
 def _dependencies(parts: Parts, verifications: Batch[Item, VerifiedCode]) -> dict[str, Provide]:
-    check = OnlineRealNameCheck(parts.outbound, parts.settings.real_name_base_url)
 
     def provide_call(request: Request[Any, Any, Any]) -> Call:
         return Call(caller=request.scope["state"]["caller"], db=parts.db, vault=parts.vault, request=request)
 
     fixed = {
         "verifications": verifications,
-        "real_name": check,
+        "real_name": parties.real_name(parts.outbound, parts.settings),
         "web_url": parts.settings.addresses.web,
         "core_url": parts.settings.addresses.core,
         "label_serial_in_code": parts.settings.label_serial_in_code,

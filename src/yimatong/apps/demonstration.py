@@ -16,9 +16,9 @@ from typing import Any, Final
 from yimatong.access import callers, operators
 from yimatong.access.caller import Caller
 from yimatong.access.callers import Institution
+from yimatong.apps import parties
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.accounts import registration
-from yimatong.cards.accounts.real_name import OnlineRealNameCheck
 from yimatong.cards.accounts.schemas import Registration
 from yimatong.empi.persons.schemas import Demographics
 from yimatong.kit import clock
@@ -226,7 +226,7 @@ async def _register(parts: Parts, resident: tuple[str, str, str, str], *, now: d
     """Register a resident as the hospital's window does, by reading her certificate."""
     caller = Caller(caller_id=HIS, kind="institution", name=HIS, institution_id=HOSPITALS[0].institution_id)
     wanted = Registration(resident=resident_of(*resident), real_name="certificate_read")
-    check = OnlineRealNameCheck(parts.outbound, parts.settings.real_name_base_url)
+    check = parties.real_name(parts.outbound, parts.settings)
     prepared = await registration.prepare(parts.db, parts.vault, wanted, caller=caller, real_name=check, now=now)
     async with parts.db.transaction() as connection:
         await registration.register(connection, parts.vault, prepared, caller=caller, now=now)

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Final
+
 from procrastinate import App
 
 from yimatong.access import resealing
 from yimatong.access.ceremony.service import Ceremonies
+from yimatong.access.ceremony.windows import Windows
 from yimatong.apps.assembly import Parts
 from yimatong.apps.sealed import places
+from yimatong.cards.codec import TTL_S_MAX
+from yimatong.cards.codes.judgement import SKEW_S_MAX
+from yimatong.cards.records import queries as records
+from yimatong.crypto.devices.base import KeyUsage
 from yimatong.kit import alarms, clock, jobs, log
 
 PUT_BACK = "keys-put-back"
 """Kind of the alarm."""
+
+_SETTLE_S: Final = 60
+"""A request that was under way when a version took over, and the clocks of the nodes."""
+
+CODE_LIFE: Final = timedelta(seconds=TTL_S_MAX + SKEW_S_MAX + _SETTLE_S)
+"""No code verifies later than this after its version was followed by another."""
 
 
 def ceremonies(parts: Parts) -> Ceremonies:
@@ -20,7 +34,19 @@ def ceremonies(parts: Parts) -> Ceremonies:
     async def remaining(version: int) -> dict[str, int]:
         return await resealing.remaining(parts.db, places(parts.settings), version)
 
-    return Ceremonies(parts.db, parts.vault.device, remaining=remaining, anchor=parts.vault.anchor)
+    async def issued(usage: str, version: int, since: datetime) -> int:
+        async with parts.db.read() as connection:
+            if usage == KeyUsage.SIGNING:
+                return await records.issued_signed(connection, since)
+            return await records.issued_under(connection, version, since)
+
+    return Ceremonies(
+        parts.db,
+        parts.vault.device,
+        remaining=remaining,
+        windows=Windows(life=CODE_LIFE, issued=issued),
+        anchor=parts.vault.anchor,
+    )
 
 
 async def watch(parts: Parts) -> int:

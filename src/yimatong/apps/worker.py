@@ -15,6 +15,7 @@ from procrastinate import App
 
 from yimatong.access import callers, idempotency, sessions
 from yimatong.access.caller import PLATFORM
+from yimatong.apps import keys
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.batches import service as batches
 from yimatong.cards.codes import service as codes
@@ -24,7 +25,7 @@ from yimatong.cards.registry import arrivals
 from yimatong.cards.registry import tasks as registry
 from yimatong.care import tasks as care
 from yimatong.crypto.gm.sm3 import hmac_sm3
-from yimatong.kit import audit, clock, jobs, log
+from yimatong.kit import audit, clock, jobs, log, outbox
 from yimatong.kit.errors import DatabaseUnavailable
 from yimatong.kit.outbox import Handler, Relay
 from yimatong.kit.settings import Settings
@@ -96,6 +97,18 @@ async def seal(parts: Parts) -> int:
     return sealed
 
 
+async def forget_delivered(parts: Parts, *, now: datetime) -> int:
+    """Forget what was delivered longer ago than the settings keep it, in transactions of a few thousand messages."""
+    before = now - timedelta(days=parts.settings.outbox_keep_days)
+    forgotten = 0
+    while True:
+        async with parts.db.transaction() as connection:
+            some = await outbox.forget(connection, before=before)
+        forgotten += some
+        if some < outbox.FORGET_ROWS:
+            return forgotten
+
+
 def anchor_of(settings: Settings) -> Path:
     """Return the file outside the database that the ends of the audit chain are written to."""
     return settings.data / "audit-anchor.log"
@@ -157,9 +170,13 @@ def schedule(parts: Parts) -> App:
             ended = await sessions.forget_ended(connection, now=now)
             uses = await codes.forget_uses(connection, now=now)
             await uploads.forget_sightings(connection, before=now - timedelta(days=30))
-        log.KitLog.JOB_DONE.emit(job="kit.forget", timestamp=timestamp, nonces=nonces, sessions=ended, uses=uses)
+        news = await forget_delivered(parts, now=now)
+        log.KitLog.JOB_DONE.emit(
+            job="kit.forget", timestamp=timestamp, nonces=nonces, sessions=ended, uses=uses, messages=news
+        )
 
     _schedule_retention(app, parts)
+    keys.add_jobs(app, parts)
     return app
 
 

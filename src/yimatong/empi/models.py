@@ -90,10 +90,14 @@ contribution = Table(
     Column("real_name_method", Text, nullable=False),
     Column("real_name_level", SmallInteger, nullable=False),
     Column("real_name_at", DateTime(timezone=True), nullable=False),
+    Column("real_name_trace", Text, nullable=False, server_default=""),
     Column("at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("mpi", "contribution_id"),
 )
-"""What each provider said of a person, with its real-name mark (实名制标识); kept for ever."""
+"""What each provider said of a person, with its real-name mark (实名制标识); kept for ever.
+
+``real_name_trace`` is the number under which an outside party answered, empty for the other proofs.
+"""
 
 visit_card = Table(
     "empi_visit_card",

@@ -11,6 +11,8 @@ import msgspec
 from yimatong.kit.errors import Refusal
 
 _OTHERS: Final = 0o077
+TEST_SITE_SECRET: Final = "9a22d7ceb5ac015e3cc73f9695983728cc1830040374027c5374375f8c0abb50"  # noqa: S105 -- published
+"""What the simulated police register, bank and insurer publish as the secret of their test site; worth nothing else."""
 
 
 class SettingsInvalid(Refusal):
@@ -78,10 +80,31 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     wechat_base_url: str = "http://127.0.0.1:8490"
     """Where WeChat Pay is: https://api.mch.weixin.qq.com in production."""
     real_name_base_url: str = "http://127.0.0.1:8490/realname"
+    """Where the police register's real-name check is."""
+    real_name_app_id: str = "ymt-demo"
+    real_name_secret: str = TEST_SITE_SECRET
+    """Hexadecimal HMAC-SM3 key; in production the test site's counts as no contract."""
+    bank_base_url: str = "http://127.0.0.1:8490/bank"
+    """Where the bank's real-name check and its quick-payment agreements are."""
+    bank_app_id: str = "ymt-demo"
+    bank_secret: str = TEST_SITE_SECRET
+    insurer_base_url: str = "http://127.0.0.1:8490/insurer"
+    """Where the insurer's real-name check and its card links are."""
+    insurer_app_id: str = "ymt-demo"
+    insurer_secret: str = TEST_SITE_SECRET
+    insurer_public_key: str = (
+        "04ee310c8e020b31551aa84c9ae5b626d3f3d494de2f03c176269cd31dd749052a"
+        "00b5593818dbad2917ce2c0b4ee1347e1245ffae681536031ea2c7c9bda049ee"
+    )
+    """SM2 key to which passwords of insurance cards are encrypted: 130 hex characters."""
+    bank_cards_max: int = 5
+    """How many bank cards one account may have bound."""
     records_keep_months: int = 13
     """How many whole months of records of codes stay in the database before they are archived; 0 archives none."""
     records_archive: Path | None = None
     """Where archived records are kept, for core, web and worker; ``archive/records`` in the data folder if unset."""
+    outbox_keep_days: int = 7
+    """How many days a delivered message stays in the outbox to be looked at; parked ones stay until replayed."""
     label_serial_in_code: bool = True
     """Whether a printed label's code carries its serial, so that one lost label can be revoked alone."""
     family_members_max: int = 8

@@ -15,8 +15,11 @@ from litestar import Litestar, Request, Response, get
 from litestar.datastructures import State
 from litestar.types import ASGIApp
 
-from yimatong.sandbox import his, realname
+from yimatong.sandbox import bank, his, insurer, realname, signed
+from yimatong.sandbox.bank import Bank
 from yimatong.sandbox.his import HospitalError, Hospitals
+from yimatong.sandbox.insurer import Insurer
+from yimatong.sandbox.signed import Parties, PartyError
 from yimatong.sandbox.store import Store
 from yimatong.sandbox.wechat import control, pages, wire
 from yimatong.sandbox.wechat.notify import Notifier
@@ -36,11 +39,22 @@ class World:
         self.store = Store(directory)
         self.wechat = WeChat(self.store)
         self.his = Hospitals(self.store)
+        self.parties = Parties()
+        self.bank = Bank(self.store)
+        self.insurer = Insurer(self.store)
 
     @property
     def state(self) -> State:
         """Return what handlers find in ``request.app.state``."""
-        return State({"wechat": self.wechat, "his": self.his})
+        return State(
+            {
+                "wechat": self.wechat,
+                "his": self.his,
+                "parties": self.parties,
+                "bank": self.bank,
+                "insurer": self.insurer,
+            }
+        )
 
 
 @get("/health/live")
@@ -61,13 +75,14 @@ def build(world: World) -> ASGIApp:
             await asyncio.gather(task, return_exceptions=True)
             await world.store.flush()
 
-    handlers = [_live, *wire.HANDLERS, *pages.HANDLERS, *his.HANDLERS, *realname.HANDLERS]
+    handlers = [_live, *wire.HANDLERS, *pages.HANDLERS, *his.HANDLERS]
+    handlers += [*realname.HANDLERS, *bank.HANDLERS, *insurer.HANDLERS]
     return _app(handlers, world, lifespan=[background])
 
 
 def build_control(world: World) -> ASGIApp:
     """Return the control port over the same world. Never exposed beyond the machine."""
-    return _app([_live, *control.HANDLERS, *his.CONTROL], world)
+    return _app([_live, *control.HANDLERS, *his.CONTROL, *signed.CONTROL, *bank.CONTROL, *insurer.CONTROL], world)
 
 
 def _app(handlers: list[Any], world: World, lifespan: list[Any] | None = None) -> Litestar:
@@ -77,7 +92,7 @@ def _app(handlers: list[Any], world: World, lifespan: list[Any] | None = None) -
         openapi_config=None,
         logging_config=None,
         lifespan=lifespan,
-        exception_handlers={WireError: _wire_error, HospitalError: _hospital_error},
+        exception_handlers={WireError: _wire_error, HospitalError: _hospital_error, PartyError: _party_error},
     )
 
 
@@ -87,3 +102,7 @@ def _wire_error(_request: Request[Any, Any, Any], error: WireError) -> Response[
 
 def _hospital_error(_request: Request[Any, Any, Any], error: HospitalError) -> Response[dict[str, str]]:
     return Response({"message": error.message}, status_code=error.status)
+
+
+def _party_error(_request: Request[Any, Any, Any], error: PartyError) -> Response[dict[str, str]]:
+    return Response({"message": error.message}, status_code=error.status, headers=error.headers)

@@ -169,3 +169,39 @@ class OrganisationCodeInvalid(Refusal):
     status = 422
     zh = "组织机构代码或统一社会信用代码不正确：{reason_zh}"
     en = "the organisation code or unified social credit code is wrong: {reason_en}"
+
+
+class BankCardShape(Refusal):
+    """Not the number of a bank card."""
+
+    code = "STD-1501"
+    status = 422
+    zh = "银行卡号应为12至19位数字"
+    en = "a bank card number has 12 to 19 digits"
+
+
+class BankCardChecksum(Refusal):
+    """The check digit of a bank card number (Luhn) is wrong: a digit was mistyped."""
+
+    code = "STD-1502"
+    status = 422
+    zh = "银行卡号有误：校验位不正确，请核对号码"
+    en = "the bank card number is mistyped: its check digit is wrong"
+
+
+class BankCardIssuerUnknown(Refusal):
+    """No bank of the BIN table issues cards that begin so and have this length."""
+
+    code = "STD-1503"
+    status = 422
+    zh = "不支持该银行卡：无法识别发卡银行"
+    en = "this bank card is not supported: its issuer is not known"
+
+
+class InsuranceCardShape(Refusal):
+    """Not the number of a social-insurance card or of a medical-insurance booklet."""
+
+    code = "STD-1504"
+    status = 422
+    zh = "社保卡号或合疗证号应为8至20位数字或字母"
+    en = "the number of an insurance card has 8 to 20 digits and letters"

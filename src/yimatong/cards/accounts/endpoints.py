@@ -11,7 +11,7 @@ from litestar.params import JSONBody, PathParameter
 from yimatong.access.edge import Call, documented
 from yimatong.access.shared import SharedWrite
 from yimatong.cards.accounts import history, queries, registration, service
-from yimatong.cards.accounts.real_name import ONLINE, RealNameCheck
+from yimatong.cards.accounts.real_name import ONLINE, REFUSALS, RealNameCheck
 from yimatong.cards.accounts.registration import Applicant, Application, Entry, Prepared
 from yimatong.cards.accounts.schemas import AccountView, PageLink, Registration
 from yimatong.cards.errors import (
@@ -50,6 +50,7 @@ VuidInPath = Annotated[str, PathParameter(pattern="^[0-9A-F]{64}(?!\\n)$")]
         CertificateTypeUnknown,
         CertificateNumberInvalid,
         RealNameMismatch,
+        *REFUSALS,
         RealNameTooWeak,
         RealNameMethodNotAllowed,
         RegistrationRaced,

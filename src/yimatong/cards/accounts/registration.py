@@ -17,7 +17,7 @@ import msgspec
 from yimatong.access.caller import Caller
 from yimatong.cards.accounts import history, statements
 from yimatong.cards.accounts.history import Origin
-from yimatong.cards.accounts.real_name import LEVELS, ONLINE, RealNameCheck
+from yimatong.cards.accounts.real_name import RealNameCheck, prove
 from yimatong.cards.accounts.schemas import AccountView, Registration
 from yimatong.cards.codec import static_text
 from yimatong.cards.errors import AccountFrozen, RealNameMethodNotAllowed, RealNameTooWeak, RegistrationRaced
@@ -85,14 +85,12 @@ async def check(wanted: Registration, *, caller: Caller, real_name: RealNameChec
     """Check the facts and prove the identity; the outside register is asked here, with nothing open.
 
     Raises:
-        Refusals of ``identity.checked``; RealNameMethodNotAllowed; RealNameMismatch; PartyUnreachable.
+        Refusals of ``identity.checked``; RealNameMethodNotAllowed; what ``real_name.prove`` raises.
     """
     resident = identity.checked(wanted.resident, today=business_date(now))
     if wanted.real_name == "certificate_read" and caller.kind == "app":
         raise RealNameMethodNotAllowed(method=wanted.real_name)
-    if wanted.real_name in ONLINE:
-        await real_name.check(resident)
-    mark = RealNameMark(method=wanted.real_name, level=LEVELS[wanted.real_name], at=now)
+    mark = await prove(real_name, wanted.real_name, resident, wanted.proof, now=now)
     return Applicant(resident=resident, mark=mark)
 
 

@@ -11,7 +11,18 @@ from msgspec import Meta
 from yimatong.empi.persons.schemas import Demographics
 from yimatong.kit.masking import IdNumber, PersonName, Phone
 
-RealNameMethod = Literal["certificate_read", "police_online", "bank_online", "stated"]
+RealNameMethod = Literal["certificate_read", "police_online", "bank_online", "insurance_online", "stated"]
+
+
+class RealNameProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an online proof needs beside name and number: a bank card for ``bank_online``, else an insurance card.
+
+    ``bank_phone`` is the phone that the bank knows (预留手机号); the resident's own when it is left out.
+    """
+
+    bank_card: Annotated[str, Meta(min_length=12, max_length=30, examples=["6222021700000000012"])] | None = None
+    bank_phone: Annotated[str, Meta(pattern=r"^\+?[0-9-]{7,20}(?!\n)$", examples=["13800138000"])] | None = None
+    insurance_card: Annotated[str, Meta(min_length=8, max_length=30, examples=["61A123456"])] | None = None
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,6 +30,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     resident: Demographics
     real_name: Annotated[RealNameMethod, Meta(description="实名制标识: how the identity is proven")]
+    proof: RealNameProof | None = None
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from yimatong.access.edge import Call, documented
 from yimatong.cards.accounts import history, queries
 from yimatong.cards.accounts import service as accounts
 from yimatong.cards.accounts.endpoints import VuidInPath
-from yimatong.cards.accounts.real_name import RealNameCheck
+from yimatong.cards.accounts.real_name import REFUSALS, RealNameCheck
 from yimatong.cards.accounts.schemas import AccountView
 from yimatong.cards.certificates import service
 from yimatong.cards.certificates.schemas import Alias, Aliases, AliasSwitch, CertificateChange
@@ -59,6 +59,7 @@ _TRIES = 3
         ProofNeeded,
         RealNameMethodNotAllowed,
         RealNameMismatch,
+        *REFUSALS,
         RealNameTooWeak,
         BirthDateDisagrees,
         BirthDateImpossible,

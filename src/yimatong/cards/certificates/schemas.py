@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from yimatong.cards.accounts.schemas import RealNameMethod
+from yimatong.cards.accounts.schemas import RealNameMethod, RealNameProof
 from yimatong.empi.persons.schemas import Demographics
 
 Vuid = Annotated[str, Meta(pattern=r"^[0-9A-F]{64}(?!\n)$")]
@@ -26,6 +26,7 @@ class CertificateChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     resident: Demographics
     real_name: RealNameMethod
     old: OldCertificate | None = None
+    proof: RealNameProof | None = None
 
 
 class AliasSwitch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,7 +21,7 @@ from sqlalchemy import Row
 
 from yimatong.cards.accounts import history, queries
 from yimatong.cards.accounts.history import Origin
-from yimatong.cards.accounts.real_name import LEVELS, ONLINE, RealNameCheck
+from yimatong.cards.accounts.real_name import RealNameCheck, prove
 from yimatong.cards.accounts.schemas import AccountView
 from yimatong.cards.certificates import joining
 from yimatong.cards.certificates.schemas import CertificateChange, OldCertificate
@@ -77,11 +77,12 @@ async def prepare(
     """
     resident = identity.checked(wanted.resident, today=business_date(now))
     if wanted.real_name == "stated":
-        raise ProofNeeded(field="证件 (certificate)", needed="certificate_read / police_online / bank_online")
+        raise ProofNeeded(
+            field="证件 (certificate)", needed="certificate_read / police_online / bank_online / insurance_online"
+        )
     if wanted.real_name == "certificate_read" and origin.actor_kind == "app":
         raise RealNameMethodNotAllowed(method=wanted.real_name)
-    if wanted.real_name in ONLINE:
-        await check.check(resident)
+    mark = await prove(check, wanted.real_name, resident, wanted.proof, now=now)
     blind = (await vault.blinder()).id_blind(resident.id_type, resident.id_number)
     async with db.read() as connection:
         row = await queries.held(connection, vuid, scope=origin.scope)
@@ -92,7 +93,6 @@ async def prepare(
         made, version = await vault.vuid(owner.hex, resident.id_type, resident.id_number)
     else:
         made, version = theirs.vuid, theirs.vuid_key_version
-    mark = RealNameMark(method=wanted.real_name, level=LEVELS[wanted.real_name], at=now)
     return Prepared(resident=resident, old=wanted.old, mark=mark, owner=owner, vuid=made, key_version=version)
 
 

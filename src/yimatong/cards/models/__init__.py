@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from yimatong.cards.models.accounts import account, account_event, account_join, holder
 from yimatong.cards.models.batches import batch, batch_chunk, tag
+from yimatong.cards.models.bindings import binding, binding_tries
 from yimatong.cards.models.codes import code_record, code_use, record_archive
 from yimatong.cards.models.family import family
 from yimatong.cards.models.labels import label
@@ -18,6 +19,8 @@ __all__ = [
     "arrival",
     "batch",
     "batch_chunk",
+    "binding",
+    "binding_tries",
     "card_event",
     "code_policy",
     "code_record",

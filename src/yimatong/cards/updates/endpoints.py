@@ -9,7 +9,7 @@ from litestar.params import JSONBody
 from yimatong.access.edge import Call, documented
 from yimatong.cards.accounts import history
 from yimatong.cards.accounts.endpoints import VuidInPath
-from yimatong.cards.accounts.real_name import RealNameCheck
+from yimatong.cards.accounts.real_name import REFUSALS, RealNameCheck
 from yimatong.cards.errors import (
     AccountCancelled,
     AccountFrozen,
@@ -39,6 +39,7 @@ from yimatong.kit.errors import PartyOutcomeUnknown, PartyUnreachable
         ProofNeeded,
         RealNameMethodNotAllowed,
         RealNameMismatch,
+        *REFUSALS,
         BirthDateDisagrees,
         BirthDateImpossible,
         SexDisagrees,
@@ -56,9 +57,9 @@ async def update_account(
     if before is not None:
         return before
     origin = history.of_caller(call.caller, call.request_id)
-    await service.prove(call.db, call.vault, vuid, data, origin=origin, check=real_name, now=call.now)
+    mark = await service.prove(call.db, call.vault, vuid, data, origin=origin, check=real_name, now=call.now)
     return await call.write(
-        lambda tx: service.apply(tx, call.vault, vuid, data, origin=origin, now=call.now), status=200
+        lambda tx: service.apply(tx, call.vault, vuid, data, mark=mark, origin=origin, now=call.now), status=200
     )
 
 

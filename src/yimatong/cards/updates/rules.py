@@ -51,7 +51,9 @@ def require_proof(changed: Collection[str], *, method: str, level: int, account_
         if name in ("sex", "birth_date") and method != CERTIFICATE_READ:
             raise ProofNeeded(field=f"{ZH[name]} ({name})", needed=CERTIFICATE_READ)
         if name in ("name", "phone") and level < max(account_level, _PROVEN):
-            raise ProofNeeded(field=f"{ZH[name]} ({name})", needed="certificate_read / police_online / bank_online")
+            raise ProofNeeded(
+                field=f"{ZH[name]} ({name})", needed="certificate_read / police_online / bank_online / insurance_online"
+            )
 
 
 _PROVEN: Final = 2

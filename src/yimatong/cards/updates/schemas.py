@@ -8,13 +8,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from yimatong.cards.accounts.schemas import AccountView, RealNameMethod
+from yimatong.cards.accounts.schemas import AccountView, RealNameMethod, RealNameProof
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is to be changed of a resident's registration; what is left out stays. The proof is for this very change."""
 
     real_name: RealNameMethod = "stated"
+    proof: RealNameProof | None = None
     name: Annotated[str, Meta(min_length=1, max_length=50)] | None = None
     sex: Annotated[str, Meta(pattern=r"^[0129](?!\n)$")] | None = None
     birth_date: date | None = None

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
-from yimatong.cards.accounts import history, queries
+from yimatong.cards.accounts import history, queries, real_name
 from yimatong.cards.accounts.history import Origin
-from yimatong.cards.accounts.real_name import LEVELS, ONLINE, RealNameCheck
+from yimatong.cards.accounts.real_name import RealNameCheck
 from yimatong.cards.errors import AccountCancelled, AccountFrozen, NothingToChange, RealNameMethodNotAllowed
 from yimatong.cards.registry.service import announce
 from yimatong.cards.updates import rules
@@ -38,11 +38,11 @@ async def prove(
     origin: Origin,
     check: RealNameCheck,
     now: datetime,
-) -> None:
-    """Ask the outside register about the resident as she is to be, with nothing open.
+) -> RealNameMark:
+    """Prove the resident as she is to be, asking an outside party with nothing open.
 
     Raises:
-        AccountNotFound, RealNameMethodNotAllowed, RealNameMismatch, PartyUnreachable; refusals of the facts.
+        AccountNotFound, RealNameMethodNotAllowed; what ``real_name.prove`` raises; refusals of the facts.
     """
     if wanted.real_name == rules.CERTIFICATE_READ and origin.actor_kind == "app":
         raise RealNameMethodNotAllowed(method=wanted.real_name)
@@ -50,8 +50,7 @@ async def prove(
         row = await queries.held(connection, vuid, scope=origin.scope)
         known = await persons.read(connection, await vault.sealer(), row.mpi)
     resident = merged(known, wanted, now=now)
-    if wanted.real_name in ONLINE:
-        await check.check(resident)
+    return await real_name.prove(check, wanted.real_name, resident, wanted.proof, now=now)
 
 
 def merged(known: PersonRecord, wanted: Update, *, now: datetime) -> Demographics:
@@ -62,6 +61,7 @@ def merged(known: PersonRecord, wanted: Update, *, now: datetime) -> Demographic
     """
     given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
     given.pop("real_name")
+    given.pop("proof", None)
     facts = msgspec.structs.replace(index.demographics(known), **given)
     today = business_date(now)
     if known.id_type == NO_CERTIFICATE:
@@ -70,7 +70,14 @@ def merged(known: PersonRecord, wanted: Update, *, now: datetime) -> Demographic
 
 
 async def apply(
-    connection: Connection, vault: Vault, vuid: str, wanted: Update, *, origin: Origin, now: datetime
+    connection: Connection,
+    vault: Vault,
+    vuid: str,
+    wanted: Update,
+    *,
+    mark: RealNameMark,
+    origin: Origin,
+    now: datetime,
 ) -> Updated:
     """Store an update that was proven, and let the index and the registry follow.
 
@@ -87,11 +94,10 @@ async def apply(
     changed = rules.differences(index.demographics(known), facts)
     if not changed:
         raise NothingToChange
-    level = LEVELS[wanted.real_name]
     rules.require_proof(
         changed,
         method=wanted.real_name,
-        level=level,
+        level=mark.level,
         account_level=await queries.proof_level(connection, row.vuid),
     )
     await index.rewrite(
@@ -99,7 +105,7 @@ async def apply(
         facts,
         mpi=known.mpi,
         provider=origin.actor,
-        mark=RealNameMark(method=wanted.real_name, level=level, at=now),
+        mark=mark,
         sealer=sealer,
         blinder=await vault.blinder(),
         now=now,

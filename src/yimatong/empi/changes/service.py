@@ -112,6 +112,7 @@ async def contribute(
             real_name_method=mark.method,
             real_name_level=mark.level,
             real_name_at=mark.at,
+            real_name_trace=mark.trace_no,
             at=now,
         )
     )

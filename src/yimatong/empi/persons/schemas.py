@@ -28,11 +28,15 @@ class Demographics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class RealNameMark(msgspec.Struct, frozen=True, kw_only=True):
-    """实名制标识: how it was proven who the resident is. Level 3 certificate read, 2 outside check, 1 stated."""
+    """实名制标识: how it was proven who the resident is. Level 3 certificate read, 2 outside check, 1 stated.
+
+    ``trace_no`` is the number under which the outside party answered.
+    """
 
     method: str
     level: int
     at: datetime
+    trace_no: str = ""
 
 
 class PersonRecord(msgspec.Struct, frozen=True, kw_only=True):

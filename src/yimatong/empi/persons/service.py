@@ -120,7 +120,8 @@ async def enter_many(
                 )
             )
         mark = item.mark
-        said.append(NewContribution(mpi, new_id("ctb"), item.provider, sealer.seal(blob, aad), mark.method, mark.level))
+        sealed = sealer.seal(blob, aad)
+        said.append(NewContribution(mpi, new_id("ctb"), item.provider, sealed, mark.method, mark.level, mark.trace_no))
     if persons:
         await statements.enter(connection, persons, now=now)
     if said:

@@ -37,9 +37,10 @@ PERSONS = """
 
 CONTRIBUTIONS = """
     INSERT INTO empi_contribution (mpi, contribution_id, provider, sealed, real_name_method, real_name_level,
-                                   real_name_at, at)
-    SELECT m, c, p, s, w, l, %s::timestamptz, %s::timestamptz
-    FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::smallint[]) AS i (m, c, p, s, w, l)
+                                   real_name_trace, real_name_at, at)
+    SELECT m, c, p, s, w, l, t, %s::timestamptz, %s::timestamptz
+    FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::smallint[], %s::text[])
+        AS i (m, c, p, s, w, l, t)
 """
 
 RELEASE = """
@@ -75,6 +76,7 @@ class NewContribution(NamedTuple):
     sealed: bytes
     method: str
     level: int
+    trace_no: str = ""
 
 
 async def claim(
@@ -124,6 +126,6 @@ async def contribute(
     connection: RawConnection, said: Sequence[NewContribution], *, proven_at: datetime, now: datetime
 ) -> None:
     """Insert what the providers said."""
-    mpis, ids, providers, sealed, methods, levels = zip(*said, strict=True)
-    columns = (plain(mpis), plain(ids), texts(providers), octets(sealed), plain(methods), plain(levels))
+    mpis, ids, providers, sealed, methods, levels, traces = zip(*said, strict=True)
+    columns = (plain(mpis), plain(ids), texts(providers), octets(sealed), plain(methods), plain(levels), texts(traces))
     await connection.execute(CONTRIBUTIONS, (proven_at, now, *columns))
