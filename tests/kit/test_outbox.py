@@ -152,3 +152,36 @@ async def test_a_topic_without_a_handler_stays_in_sight(db: Database) -> None:
     (message_id,) = await write(db, ("a", "one"), topic="unknown")
     assert await Relay(db, {"t": Receiver()}).deliver_due(now=clock.now()) == 0
     assert (await row(db, message_id))[:2] == ("pending", 0)
+
+
+async def _states(db: Database) -> list[tuple[str, int]]:
+    query = "SELECT state, count(*) FROM kit_outbox GROUP BY state ORDER BY state"
+    async with db.read() as connection:
+        return [(row[0], row[1]) for row in await connection.execute(text(query))]
+
+
+async def test_what_was_delivered_long_ago_is_forgotten_in_bounded_steps(db: Database) -> None:
+    """Waiting and parked messages stay, however old."""
+    now = clock.now()
+    async with db.transaction() as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO kit_outbox (topic, ordering_key, payload, created_at, state, next_at, delivered_at)"
+                " SELECT 't', n::text, '{}', now(), s, now(), CASE WHEN s = 'delivered' THEN d END"
+                " FROM generate_series(1, 25) n, unnest(ARRAY['delivered', 'pending', 'parked']) s,"
+                " unnest(ARRAY[now() - interval '8 days', now() - interval '6 days']) d"
+            )
+        )
+    forgotten = []
+    while not forgotten or forgotten[-1]:
+        async with db.transaction() as connection:
+            forgotten.append(await outbox.forget(connection, before=now - timedelta(days=7), most=10))
+    assert forgotten == [10, 10, 5, 0]
+    assert await _states(db) == [("delivered", 25), ("parked", 50), ("pending", 50)]
+
+
+async def test_forgetting_reads_its_own_index(db: Database) -> None:
+    async with db.transaction() as connection:
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = await connection.execute(text(f"EXPLAIN {outbox._FORGET.text}"), {"before": clock.now(), "most": 10})
+        assert "ix_kit_outbox_delivered" in "\n".join(plan.scalars())

@@ -48,6 +48,7 @@ outbox = Table(
     Column("last_error", Text),
     CheckConstraint("state IN ('pending', 'delivered', 'parked')", name="state"),
     Index("ix_kit_outbox_due", "ordering_key", "id", postgresql_where=text("state = 'pending'")),
+    Index("ix_kit_outbox_delivered", "delivered_at", postgresql_where=text("state = 'delivered'")),
 )
 
 audit_event = Table(

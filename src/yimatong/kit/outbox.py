@@ -23,6 +23,9 @@ from yimatong.kit.models import outbox
 SCHEDULE_S = (1, 2, 5, 15, 30, 60, 300, 300, 600, 600, 1800, 1800, 3600, 3600, 7200, 14400, 21600, 32400)
 """Pauses between tries, in seconds: 18 pauses over a little more than 24 hours."""
 
+FORGET_ROWS = 5000
+"""How many delivered messages one transaction forgets at most."""
+
 _LEASE_S = 60
 
 
@@ -130,6 +133,25 @@ async def replay(connection: Connection, message_id: int, *, now: datetime) -> b
         .values(state="pending", attempts=0, next_at=now)
     )
     return done.rowcount == 1
+
+
+_FORGET = text(
+    """
+    DELETE FROM kit_outbox WHERE id = ANY(ARRAY(
+        SELECT id FROM kit_outbox WHERE state = 'delivered' AND delivered_at < :before
+        ORDER BY delivered_at LIMIT :most FOR UPDATE SKIP LOCKED))
+    RETURNING id
+    """
+)
+
+
+async def forget(connection: Connection, *, before: datetime, most: int = FORGET_ROWS) -> int:
+    """Remove up to ``most`` messages that were delivered before a moment, the oldest first; return how many.
+
+    What waits stays, and what was parked stays until somebody replays it.
+    """
+    rows = await connection.execute(_FORGET, {"before": before, "most": most})
+    return len(rows.all())
 
 
 async def counts(connection: Connection) -> dict[str, int]:
