@@ -340,5 +340,5 @@ async def test_a_residents_last_uses_come_from_every_month(filled: Database) -> 
     rows = [row for month in MONTHS for row in made_rows(month, ROWS) if row["vuid"] == vuid]
     uses = sorted((row for row in rows if row["event"] == "verified"), key=lambda row: row["record_id"], reverse=True)
     async with filled.read() as tx:
-        found = await codes.last_uses(tx, vuid, limit=15)
+        found = await codes.last_uses(tx, [vuid], limit=15)
     assert [row.record_id for row in found] == [row["record_id"] for row in uses[:15]]

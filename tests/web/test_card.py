@@ -10,14 +10,18 @@ import zxingcpp
 
 
 def _read(svg: str) -> str:
-    """Read a QR code back from the SVG of a page: its modules are rectangles of 4 units on a 180-unit field."""
+    """Read a QR code back from the SVG of a page: its modules are rectangles that one path steps through."""
     from PIL import Image, ImageDraw
 
     size = int(re.search(r'viewBox="0 0 (\d+) \d+" shape', svg)[1])
     image = Image.new("L", (size, size), 255)
     draw = ImageDraw.Draw(image)
-    for x, y, width, height in re.findall(r"M(\d+) (\d+)h(\d+)v(\d+)h-\d+Z", svg):
-        draw.rectangle((int(x), int(y), int(x) + int(width) - 1, int(y) + int(height) - 1), fill=0)
+    x = y = 0
+    for step, across, down, width, height in re.findall(r"([Mm])(\d+) (\d+)|h(\d+)v(\d+)h-\d+z", svg):
+        if step:
+            x, y = (0 if step == "M" else x) + int(across), (0 if step == "M" else y) + int(down)
+        else:
+            draw.rectangle((x, y, x + int(width) - 1, y + int(height) - 1), fill=0)
     return zxingcpp.read_barcodes(image.resize((size * 3, size * 3)))[0].text
 
 
@@ -115,6 +119,23 @@ def test_last_uses_name_the_hospital(visitor, open_card, stage, run_async):
     uses = visitor.get("/card/uses").text
     assert "西安市第一人民医院" in uses
     assert 'data-good="yes"' in uses
+
+
+def test_uses_under_an_earlier_vuid_are_seen_too(visitor, open_card, stage, run_async):
+    """A certificate was renewed: what was used under the earlier VUID stays in sight, for her and for the clerk."""
+    today, before = stage.vuids["zhang"], "E" * 64
+    with psycopg.connect(stage.settings.database_url) as connection:
+        connection.execute(
+            "INSERT INTO cards_account (vuid, generation, mpi, vuid_key_version, state, alias_of, opened_at,"
+            " changed_at) SELECT %s, 1, mpi, 1, 'alias', vuid, opened_at, now() FROM cards_account WHERE vuid = %s",
+            [before, today],
+        )
+    run_async(stage.use_code(before, result="CRD-3002"))
+    open_card("zhang")
+    assert 'data-good="no"' in visitor.get("/card/uses").text
+    visitor.log_in("clerk")
+    for card in (today, before):
+        assert "EEEE" in visitor.get(f"/console/codes?card={card}&result=CRD-3002").text
 
 
 def test_static_label_for_paper(visitor, open_card, stage):

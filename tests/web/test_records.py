@@ -57,6 +57,30 @@ def test_a_span_of_days_and_one_card(visitor, stage):
     assert visitor.get("/console/codes/counts?by=name").status_code == 422
 
 
+def test_every_kind_and_result_that_is_written_has_a_filter_and_a_text(visitor, stage, run_async):
+    """Plastic, certificates and the forms of codes; and the refusals that ``/api/v1/identify`` records."""
+    from yimatong.cards.codec import CodeKind
+    from yimatong.kit.errors import catalogue
+    from yimatong.web.console import records
+
+    assert {*CodeKind, "plastic", "certificate"} < set(records.KINDS)
+    assert set(records.results()) - {"ok"} < set(catalogue())
+    visitor.log_in("clerk")
+    for kind, result in (("plastic", "CRD-3002"), ("certificate", "CRD-1002"), ("two_in_one", "CRD-2013")):
+        row = {
+            "vuid": "C" * 64, "record_id": new_id("rec"), "at": clock.now(), "event": "verified", "code_kind": kind,
+            "purpose": "visit", "result": result, "caller_id": "term-1", "institution_id": "inst-h1",
+            "request_id": "req_kinds",
+        }  # fmt: skip
+        run_async(stage.act(lambda tx, _, row=row: tx.execute(insert(code_record), [row])))
+        page = visitor.get(f"/console/codes?kind={kind}&result={result}")
+        assert page.text.count('class="number nowrap"><time') == 1
+        assert f">{kind}<" not in page.text
+    assert "实体卡" in page.text
+    assert "二码合一" in page.text
+    assert visitor.get("/console/codes?kind=paper").status_code == 422
+
+
 @pytest.mark.parametrize("by", ["hour", "day", "institution", "terminal", "purpose", "result", "kind", "event"])
 def test_groups_equal_queries(visitor, stage, by):
     visitor.log_in("hospital")

@@ -58,11 +58,11 @@ async def used_record(connection: Connection, record_id: str, vuid: str, *, scop
     )
 
 
-async def last_uses(connection: Connection, vuid: str, *, limit: int = 10) -> Sequence[CodeRecord]:
-    """Return the newest verifications of one account, for the resident's own page."""
+async def last_uses(connection: Connection, vuids: Sequence[str], *, limit: int = 10) -> Sequence[CodeRecord]:
+    """Return the newest verifications under any of an account's VUIDs (``accounts.queries.group``), for its owner."""
     rows = await connection.execute(
         select(code_record)
-        .where(code_record.c.vuid == vuid, code_record.c.event == "verified")
+        .where(code_record.c.vuid.in_(vuids), code_record.c.event == "verified")
         .order_by(code_record.c.record_id.desc())
         .limit(limit)
     )

@@ -94,7 +94,7 @@ async def _issue(tx: Connection, page: Page, wanted: NewCode) -> IssuedCode:
 
 
 async def _uses(tx: Connection, page: Page) -> list[Use]:
-    records = await codes.last_uses(tx, page.subject, limit=_USES)
+    records = await codes.last_uses(tx, await accounts.group(tx, page.subject), limit=_USES)
     names = {place: await callers.institution_name(tx, place) for place in {_place(record) for record in records}}
     return [
         Use(

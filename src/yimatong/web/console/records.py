@@ -16,7 +16,30 @@ from litestar.di import NamedDependency
 from litestar.response import Stream
 
 from yimatong.access import callers
-from yimatong.cards.errors import PageMarkInvalid
+from yimatong.access.errors import CallerNotApproved
+from yimatong.cards.accounts import queries as accounts
+from yimatong.cards.errors import (
+    AccountCancelled,
+    AccountFrozen,
+    AccountNotFound,
+    CardCancelled,
+    CardLost,
+    CardReplaced,
+    CodeBurnt,
+    CodeElsewhere,
+    CodeExpired,
+    CodeNotGenuine,
+    CodeRevoked,
+    CodeUnreadable,
+    CodeUsed,
+    CodeWrongPurpose,
+    MediumWrongPurpose,
+    NotIdentified,
+    NotOpenToApplication,
+    PageMarkInvalid,
+    StaticCodeSwitchedOff,
+    TerminalThrottled,
+)
 from yimatong.cards.records import service
 from yimatong.cards.records.schemas import COUNT_BY, Count, CountTable, Filters, Record
 from yimatong.kit import audit
@@ -32,7 +55,7 @@ from yimatong.web.errors import FilterInvalid
 from yimatong.web.page import Page
 
 EVENTS: Final = ("issued", "verified")
-KINDS: Final = ("dynamic", "static", "offline", "unreadable")
+KINDS: Final = ("dynamic", "static", "offline", "two_in_one", "plastic", "certificate", "unreadable")
 PURPOSES: Final = ("register", "visit", "records", "payment", "general")
 _PATH: Final = "/console/codes"
 _VUID: Final = re.compile(r"[0-9A-F]{64}", re.ASCII)
@@ -41,9 +64,16 @@ _GROUPS_SHOWN: Final = 200
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
+_VERIFIED: Final = (
+    CodeUnreadable, CodeNotGenuine, CodeExpired, CodeUsed, CodeBurnt, CodeRevoked, CodeWrongPurpose,
+    StaticCodeSwitchedOff, CodeElsewhere, NotOpenToApplication, TerminalThrottled, AccountFrozen, AccountCancelled,
+)  # fmt: skip
+_IDENTIFIED: Final = (CardLost, CardReplaced, CardCancelled, NotIdentified, MediumWrongPurpose)
+
+
 def results() -> list[str]:
     """Return every result that a record can carry: ``ok`` or the public code of a refusal."""
-    return ["ok", *(code for code in catalogue() if code.startswith("CRD-20"))]
+    return ["ok", *sorted(refusal.code for refusal in (*_VERIFIED, *_IDENTIFIED, CallerNotApproved))]
 
 
 def wanted_of(page: Page) -> dict[str, str]:
@@ -94,11 +124,23 @@ def asked_of(page: Page, wanted: dict[str, str]) -> Filters:
     return found
 
 
+async def _whole(page: Page, asked: Filters) -> Filters:
+    """Look for a card under every VUID that its account has or had; a VUID without an account stays as it is."""
+    if not asked.vuids:
+        return asked
+    async with page.db.read() as tx:
+        try:
+            group = await accounts.group(tx, asked.vuids[0])
+        except AccountNotFound:
+            return asked
+    return msgspec.structs.replace(asked, vuids=tuple({*asked.vuids, *group}))
+
+
 @get(_PATH, session="console", permission="console:codes", include_in_schema=False)
 async def list_codes(page: NamedDependency[Page]) -> Response[str]:
     """Show a page of records; no name is read, a card shows as the ends of its number."""
     wanted = wanted_of(page)
-    asked = asked_of(page, wanted)
+    asked = await _whole(page, asked_of(page, wanted))
     try:
         after = service.mark_from(filters.words(page, "after"))
     except PageMarkInvalid as error:
@@ -131,7 +173,7 @@ async def count_codes(page: NamedDependency[Page]) -> Response[str]:
         wanted["day"] = (business_date(page.now) - timedelta(days=_CHART_DAYS - 1)).isoformat()
         wanted["to"] = business_date(page.now).isoformat()
     by = filters.choice(page, "by", COUNT_BY) or "result"
-    asked = _spanned(asked_of(page, wanted), wanted)
+    asked = await _whole(page, _spanned(asked_of(page, wanted), wanted))
     archive = service.archive_at(page.parts.settings.archive_folder, page.vault)
     hours = await service.counts(
         page.db, archive, by=("hour", "event", "result"), scope=page.scope, filters=asked, now=page.now
@@ -236,7 +278,7 @@ def _group_text(page: Page, by: str, value: str, names: dict[str, str]) -> str:
 @get(f"{_PATH}/export", session="console", permission="console:codes", include_in_schema=False)
 async def export_codes(page: NamedDependency[Page]) -> Stream:
     """Send the records as CSV while they are read; that somebody takes a file is in the audit before its first line."""
-    asked = asked_of(page, wanted_of(page))
+    asked = await _whole(page, asked_of(page, wanted_of(page)))
 
     async def note(tx: Connection) -> None:
         await audit.record(
