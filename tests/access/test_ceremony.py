@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -12,14 +12,17 @@ from yimatong.access import operators
 from yimatong.access.ceremony import queries
 from yimatong.access.ceremony.schemas import Given, Request
 from yimatong.access.ceremony.service import Ceremonies
+from yimatong.access.ceremony.windows import Windows
 from yimatong.access.errors import (
     ApproverIsProposer,
     CeremonyInvalid,
     CeremonyNotApproved,
     CeremonyOver,
     CeremonyRunning,
+    CodesStillValid,
     CustodianTwice,
     KeyStillNeeded,
+    KeyVersionsShort,
     NotPermitted,
 )
 from yimatong.crypto.devices.base import Component, KeyState, KeyUsage
@@ -37,7 +40,9 @@ from yimatong.kit.ids import new_id
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 PROTECTION = KeyUsage.PROTECTION
+LIFE = timedelta(seconds=1455)
 ROTATE = Request(action="rotate", usage="protection")
+AT_ONCE = Request(action="rotate", usage="protection", emergency=True)
 PARTS = [bytes(range(n, n + 16)) for n in (1, 40, 90)]
 KEY = bytes(a ^ b ^ c for a, b, c in zip(*PARTS, strict=True))
 
@@ -110,7 +115,10 @@ def ceremonies(db, cable, sealed_rows):
     async def remaining(version):
         return {"empi_person.sealed": sealed_rows.get(version, 0)}
 
-    return Ceremonies(db, cable, remaining=remaining, pause_s=0)
+    async def issued(_usage, version, _since):
+        return 100 + version
+
+    return Ceremonies(db, cable, remaining=remaining, windows=Windows(life=LIFE, issued=issued), pause_s=0)
 
 
 @pytest.fixture
@@ -178,6 +186,8 @@ async def test_only_custodians_take_part(ceremonies, people, agreed):
         Request(action="import-component", usage="protection", parts=2, kcv="ABCDE"),
         Request(action="import-wrapped", usage="signing", kcv="ABCDEF"),
         Request(action="backup", parts=6),
+        Request(action="cut-off", emergency=True),
+        Request(action="switch-on", usage="protection", version=1, emergency=True),
     ],
 )
 async def test_requests_that_make_no_sense_are_refused(ceremonies, people, request_):
@@ -199,7 +209,7 @@ async def test_a_broken_off_rotation_is_finished_and_never_done_twice(ceremonies
     done = await ceremonies.approve_and_run(approval_id, operator=people[2], now=NOW)
     assert done.info.version == 2
     assert _states(cable) == {2: KeyState.ACTIVE, 1: KeyState.ENABLED}
-    assert (await ceremonies.perform(other, Given(), operator=people[1], now=NOW)).info.version == 3
+    assert (await ceremonies.perform(other, Given(), operator=people[1], now=NOW + LIFE)).info.version == 3
 
 
 async def test_a_crash_before_the_end_was_written_is_finished(ceremonies, people, cable, agreed, monkeypatch):
@@ -296,13 +306,12 @@ async def test_a_wrapped_key_comes_in(ceremonies, people, cable, agreed):
 
 async def test_what_is_still_needed_is_not_destroyed(ceremonies, people, cable, agreed, sealed_rows):
     for usage in ("protection", "protection", "security"):
-        await ceremonies.perform(
-            await agreed(Request(action="rotate", usage=usage)), Given(), operator=people[1], now=NOW
-        )
+        at_once = Request(action="rotate", usage=usage, emergency=True)
+        await ceremonies.perform(await agreed(at_once), Given(), operator=people[1], now=NOW)
     for usage, version in (("protection", 1), ("security", 1)):  # the anchor; card ids
         with pytest.raises(KeyStillNeeded):
             await agreed(Request(action="destroy", usage=usage, version=version))
-    second = Request(action="destroy", usage="protection", version=2)
+    second = Request(action="destroy", usage="protection", version=2, emergency=True)
     sealed_rows[2] = 7
     with pytest.raises(KeyStillNeeded, match="7"):
         await agreed(second)
@@ -335,10 +344,10 @@ async def test_an_old_backup_does_not_bring_back_what_was_destroyed(ceremonies, 
         return await ceremonies.perform(await agreed(request), given or Given(), operator=people[1], now=NOW)
 
     for _ in range(2):
-        await do(ROTATE)
+        await do(AT_ONCE)
     old = await do(Request(action="backup", parts=2), Given(components=custodians))
-    await do(Request(action="destroy", usage="protection", version=2))
-    await do(Request(action="switch-off", usage="protection", version=1))
+    await do(Request(action="destroy", usage="protection", version=2, emergency=True))
+    await do(Request(action="switch-off", usage="protection", version=1, emergency=True))
     await do(Request(action="cut-off"))
     assert await ceremonies.standing() == []
     with pytest.raises(ImportRefusedAfterCutOff):
@@ -364,7 +373,7 @@ async def test_a_keystore_file_put_back_shows(ceremonies, people, cable, agreed,
     path = tmp_path / "k.json"
     old = path.read_bytes()
     await ceremonies.perform(await agreed(ROTATE), Given(), operator=people[1], now=NOW)
-    off = await agreed(Request(action="switch-off", usage="protection", version=1))
+    off = await agreed(Request(action="switch-off", usage="protection", version=1, emergency=True))
     await ceremonies.perform(off, Given(), operator=people[1], now=NOW)
     path.write_bytes(old)
     assert {(entry.version, what) for entry, what in await ceremonies.standing()} == {(1, "active"), (2, "missing")}
@@ -373,7 +382,70 @@ async def test_a_keystore_file_put_back_shows(ceremonies, people, cable, agreed,
 async def test_a_version_is_switched_on_again_and_the_ledger_follows(ceremonies, people, cable, agreed):
     await ceremonies.perform(await agreed(ROTATE), Given(), operator=people[1], now=NOW)
     for action, state in (("switch-off", KeyState.DISABLED), ("switch-on", KeyState.ENABLED)):
-        request = Request(action=action, usage="protection", version=1)
+        request = Request(action=action, usage="protection", version=1, emergency=action == "switch-off")
         done = await ceremonies.perform(await agreed(request), Given(), operator=people[1], now=NOW)
         assert done.info.state is state
         assert await ceremonies.standing() == []
+
+
+async def test_a_second_rotation_waits_until_the_codes_of_the_first_are_out_of_their_life(ceremonies, people, db):
+    async def rotate(at, request=ROTATE):
+        approval_id = await ceremonies.propose(request, reason="r", operator=people[0], now=at)
+        return await ceremonies.approve_and_run(approval_id, operator=people[1], now=at)
+
+    assert (await rotate(NOW)).info.version == 2  # only one version was there: no code is refused
+    early, late = NOW + LIFE - timedelta(seconds=1), NOW + LIFE
+    with pytest.raises(CodesStillValid, match=r"101.*2026-03-01 10:24:15"):
+        await ceremonies.propose(ROTATE, reason="r", operator=people[0], now=early)
+    assert (await rotate(late)).info.version == 3
+    at_once = late + timedelta(seconds=1)
+    found = await ceremonies.affected(ROTATE, now=at_once)
+    assert (found.version, found.codes, found.until) == (2, 102, late + LIFE)
+    approval_id = await ceremonies.propose(AT_ONCE, reason="密钥泄露", operator=people[0], now=at_once)
+    assert (await ceremonies.approve_and_run(approval_id, operator=people[1], now=at_once)).info.version == 4
+    assert all("紧急 emergency" in detail for *_, detail in await _audit(db, approval_id))
+
+
+async def test_a_rotation_proposed_in_time_is_refused_when_another_came_first_and_can_be_performed_later(
+    ceremonies, people, agreed, cable
+):
+    first, second = await agreed(ROTATE), await agreed(ROTATE)
+    await ceremonies.perform(first, Given(), operator=people[1], now=NOW)
+    with pytest.raises(CodesStillValid):
+        await ceremonies.perform(second, Given(), operator=people[1], now=NOW)
+    assert _states(cable)[2] is KeyState.ACTIVE
+    later = NOW + LIFE
+    assert (await ceremonies.approve_and_run(second, operator=people[1], now=later)).info.version == 3
+
+
+@pytest.mark.parametrize("action", ["switch-off", "destroy"])
+@pytest.mark.parametrize("usage", ["protection", "signing"])
+async def test_a_version_whose_codes_are_valid_is_not_ended(ceremonies, people, agreed, action, usage):
+    await ceremonies.perform(await agreed(Request(action="rotate", usage=usage)), Given(), operator=people[1], now=NOW)
+    old = Request(action=action, usage=usage, version=1)
+    with pytest.raises(CodesStillValid):
+        await ceremonies.propose(old, reason="r", operator=people[0], now=NOW + LIFE - timedelta(seconds=1))
+    assert await ceremonies.affected(old, now=NOW + LIFE) is None
+    if action == "switch-off":
+        at_once = Request(action=action, usage=usage, version=1, emergency=True)
+        done = await ceremonies.perform(await agreed(at_once), Given(), operator=people[1], now=NOW)
+        assert done.info.state is KeyState.DISABLED
+        assert await ceremonies.affected(ROTATE, now=NOW) is None  # nothing older verifies any more
+
+
+async def test_the_last_version_numbers_are_for_emergencies_and_then_there_is_none(ceremonies, people, cable, agreed):
+    device = cable.device
+    for _ in range(238):
+        device.generate("protection")
+    assert await agreed(Request(action="rotate", usage="protection"))  # activates the waiting one: no new number
+    with pytest.raises(KeyVersionsShort, match="16"):
+        await agreed(Request(action="generate", usage="protection"))
+    with pytest.raises(KeyVersionsShort):
+        await agreed(Request(action="import-wrapped", usage="protection", kcv="ABCDEF"))
+    assert await agreed(Request(action="generate", usage="signing"))
+    at_once = Request(action="generate", usage="protection", emergency=True)
+    for version in range(240, 256):
+        done = await ceremonies.perform(await agreed(at_once), Given(), operator=people[1], now=NOW)
+        assert done.info.version == version
+    with pytest.raises(KeyVersionsShort):
+        await agreed(at_once)

@@ -228,3 +228,30 @@ class KeyStillNeeded(Refusal):
     status = 409
     zh = "该密钥版本仍被使用，不能销毁：{what}（{rows} 条）"
     en = "this key version is still needed and cannot be destroyed: {what} ({rows} rows)"
+
+
+class CodesStillValid(Refusal):
+    """A rotation, switch-off or destruction would refuse codes within their lifetime, and is no emergency."""
+
+    code = "ACC-3108"
+    status = 409
+    zh = (
+        "第 {version} 版密钥所制的码仍在有效期内（至多 {codes} 个），{until}（北京时间）起可执行；"
+        "密钥泄露须立即更换时用 --emergency"
+    )
+    en = (
+        "codes made with version {version} are still valid ({codes} at most); possible from {until} (Beijing time) on, "
+        "or at once with --emergency when the key is compromised"
+    )
+
+
+class KeyVersionsShort(Refusal):
+    """The version numbers of a key (1 to 255) are nearly used up; the last ones are kept for emergencies."""
+
+    code = "ACC-3109"
+    status = 409
+    zh = "{usage} 密钥的版本号仅剩 {left} 个，最后 {reserve} 个留作应急（--emergency）；请联系平台开发方扩展版本号"
+    en = (
+        "the {usage} key has {left} version numbers left; the last {reserve} are kept for emergencies (--emergency): "
+        "have the number widened before they are used up"
+    )

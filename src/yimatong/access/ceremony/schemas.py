@@ -31,18 +31,23 @@ ACTIONS: Final = {
 
 WITH_USAGE: Final = frozenset(ACTIONS) - {"backup", "restore", "cut-off"}
 WITH_VERSION: Final = frozenset({"switch-off", "switch-on", "destroy"})
+WITH_EMERGENCY: Final = WITH_USAGE - {"switch-on"}
 BY_HAND: Final = frozenset({"import-component", "import-wrapped", "backup", "restore"})
 """Actions that need something from the custodians' hands after the approval; the others run with it."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is proposed. ``parts``: custodians of an import by components, a backup or a restore; ``kcv``: announced."""
+    """What is proposed. ``parts``: custodians of an import by components, a backup or a restore; ``kcv``: announced.
+
+    ``emergency``: do it although valid codes are refused by it, or a reserved version number is taken.
+    """
 
     action: str
     usage: str = ""
     version: int = 0
     parts: int = 0
     kcv: str = ""
+    emergency: bool = False
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 from yimatong.access import approvals
-from yimatong.access.ceremony import ledger, queries, steps
+from yimatong.access.ceremony import ledger, queries, steps, windows
 from yimatong.access.ceremony.proposals import check, subject
 from yimatong.access.ceremony.schemas import (
     BY_HAND,
@@ -35,6 +35,7 @@ from yimatong.access.ceremony.schemas import (
     LedgerEntry,
     Request,
 )
+from yimatong.access.ceremony.windows import Affected, Windows
 from yimatong.access.errors import (
     ApprovalNotOpen,
     CeremonyInvalid,
@@ -68,9 +69,17 @@ class Ceremonies:
     """The verbs over one device. ``anchor``: the protection key version that blinds and references stand on."""
 
     def __init__(
-        self, db: Database, device: CryptoDevice, *, remaining: Remaining, anchor: int = 1, pause_s: float = 1.0
+        self,
+        db: Database,
+        device: CryptoDevice,
+        *,
+        remaining: Remaining,
+        windows: Windows,
+        anchor: int = 1,
+        pause_s: float = 1.0,
     ) -> None:
         """Keep the parts."""
+        self._windows = windows
         self._pause_s = pause_s
         self._db = db
         self._device = device
@@ -82,11 +91,11 @@ class Ceremonies:
 
         Raises:
             NotPermitted: not a key custodian. CeremonyInvalid: the request makes no sense.
-            KeyNotFound: no such version. KeyStillNeeded: see :meth:`perform`.
+            KeyNotFound: no such version. KeyStillNeeded, CodesStillValid, KeyVersionsShort: see :meth:`perform`.
         """
         operator.require(PERMISSION)
         check(request, reason)
-        await self._check_destroy(request)
+        await self._check(request, now)
         async with self._db.transaction() as connection:
             approval_id = await approvals.propose(
                 connection,
@@ -139,6 +148,8 @@ class Ceremonies:
             NotPermitted, CeremonyUnknown, CeremonyNotApproved.
             CeremonyOver: done or failed already. CeremonyRunning: another one is under way.
             KeyStillNeeded: the version is the anchor, made card ids, or data sealed under it remain.
+            CodesStillValid: valid codes would be refused, and it is no emergency; it stays approved and can be
+            performed later. KeyVersionsShort: see :mod:`yimatong.access.ceremony.windows`.
             DeviceUnavailable: nothing is known; perform it again. Refusals of the device end the ceremony.
         """
         operator.require(PERMISSION)
@@ -146,7 +157,8 @@ class Ceremonies:
         by_hand = found.request.action in BY_HAND
         if by_hand and found.state == "approved" and given == Given():
             raise CeremonyInvalid(detail="缺少保管人交来的内容 / what the custodians bring is missing")
-        await self._check_destroy(found.request)
+        if found.state == "approved":  # what is broken off was looked at before it began
+            await self._check(found.request, now)
         version = await self._take_slot(found)
         try:
             done = await asyncio.to_thread(
@@ -229,17 +241,17 @@ class Ceremonies:
             raise CeremonyNotApproved
         return found
 
-    async def _check_destroy(self, request: Request) -> None:
+    async def affected(self, request: Request, *, now: datetime) -> Affected | None:
+        """Return the valid codes that ``request`` would refuse; None when there are none."""
+        infos = await asyncio.to_thread(windows.book_of, self._device, request.usage)
+        return await self._windows.affected(self._db, infos, request, now)
+
+    async def _check(self, request: Request, now: datetime) -> None:
+        infos = await asyncio.to_thread(windows.book_of, self._device, request.usage)
+        await self._windows.check(self._db, infos, request, now)
         if request.action != "destroy":
             return
-        state = next(
-            (
-                info.state
-                for info in self._device.key_versions(KeyUsage(request.usage))
-                if info.version == request.version
-            ),
-            None,
-        )
+        state = next((info.state for info in infos if info.version == request.version), None)
         if state in {None, KeyState.READY, KeyState.DESTROYED}:
             return
         if request.usage == KeyUsage.SECURITY:

@@ -33,6 +33,21 @@ STANDING_S: Final = 60
 """Over how long the institutions of the live picture are measured."""
 
 
+async def issued_under(connection: Connection, version: int, since: datetime) -> int:
+    """Count the codes that were made with a version of the protection key since a moment."""
+    return await _issued(connection, since, code_record.c.key_version == version)
+
+
+async def issued_signed(connection: Connection, since: datetime) -> int:
+    """Count the signed codes that were made since a moment, with any signing key."""
+    return await _issued(connection, since, code_record.c.code_kind == "offline")
+
+
+async def _issued(connection: Connection, since: datetime, which: ColumnElement[bool]) -> int:
+    mine = and_(code_record.c.at >= since, code_record.c.event == "issued", which)
+    return int((await connection.execute(select(func.count()).select_from(code_record).where(mine))).scalar_one())
+
+
 async def hold(connection: Connection) -> None:
     """Keep partitions from being removed until the transaction ends; readers and writers go on."""
     await connection.execute(text("LOCK TABLE ONLY cards_code_record IN ACCESS SHARE MODE"))
