@@ -72,6 +72,7 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=True,
+            hide_parameters=True,  # the text of an error goes to the log; a statement's values are people's
         )
         self._batches: list[Batch[Any, Any]] = []
 

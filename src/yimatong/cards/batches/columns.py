@@ -91,7 +91,9 @@ def match(kind: str, heading: Sequence[str], given: Mapping[str, str] | None = N
             columns[field] = known
     missing = [FIELDS[field][0] for field in needed if field not in columns]
     if missing:
-        raise BatchColumnsMissing(columns="、".join(missing), found="、".join(text for text in heading if text)[:300])
+        # a file without a heading begins with somebody's name and number, and those are told to nobody
+        named = [text for text in heading if text] if columns else ["?"]
+        raise BatchColumnsMissing(columns="、".join(missing), found="、".join(named)[:300])
     unknown = tuple(text for index, text in enumerate(heading) if text and index not in columns.values())
     return Mapped(columns=columns, unknown=unknown)
 

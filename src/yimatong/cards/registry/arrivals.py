@@ -85,9 +85,9 @@ async def receive(
             "actor": actor,
             "ids": ids,
             "lines": [row.line for row in rows],
-            "types": [row.card_type for row in rows],
+            "types": [_storable(row.card_type) for row in rows],
             "blinds": [blinder.card_blind(row.card_type, row.card_number) for row in rows],
-            "ends": [service.number_end(row.card_number) for row in rows],
+            "ends": [_storable(service.number_end(row.card_number)) for row in rows],
             "sealed": [
                 sealer.seal(msgspec.json.encode(row), aad(arrival_id))
                 for row, arrival_id in zip(rows, ids, strict=True)
@@ -293,7 +293,12 @@ async def _store(connection: Connection, outcome: dict[str, str | PlatformError]
 
 def _detail(error: PlatformError | None) -> str:
     """Return the first public fact of a refusal: the field, the code that is unknown."""
-    return "" if error is None else " ".join(str(fact) for fact in error.facts.values())[:_DETAIL_MAX]
+    return "" if error is None else _storable(" ".join(str(fact) for fact in error.facts.values())[:_DETAIL_MAX])
+
+
+def _storable(text: str) -> str:
+    """Return a text without the one character that PostgreSQL cannot keep: the row is refused, not its neighbours."""
+    return text.replace("\0", "\ufffd")
 
 
 def aad(arrival_id: str) -> bytes:

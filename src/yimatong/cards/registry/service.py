@@ -36,7 +36,7 @@ from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.tokens import Blinder, comparable_number
 from yimatong.crypto.vault import Vault
 from yimatong.kit.db import Connection
-from yimatong.kit.errors import Refusal
+from yimatong.kit.errors import InvalidInput, Refusal
 from yimatong.kit.ids import new_id
 
 __all__ = ["announce", "ask", "change_state", "enter_many", "plastic", "replace"]
@@ -95,10 +95,12 @@ def plastic(
     """Return a card in normal form; ``caller`` is (id, institution), ``chip_number`` empty for a card without a chip.
 
     Raises:
-        CardTypeUnknown, CardNumberInvalid.
+        CardTypeUnknown, CardNumberInvalid; InvalidInput: an issuer that cannot be printed.
     """
     if card_type not in CARD_TYPES:
         raise CardTypeUnknown(card_type=card_type)
+    if not issuer.isprintable():
+        raise InvalidInput(detail="issuer")
     number, chip = comparable_number(card_number), comparable_number(chip_number)
     if not _NUMBER.fullmatch(number) or (chip and not _NUMBER.fullmatch(chip)):
         raise CardNumberInvalid

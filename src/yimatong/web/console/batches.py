@@ -54,14 +54,16 @@ async def receive_file(page: NamedDependency[Page]) -> Response[Any]:
         upload = form.get("file")
         if not isinstance(upload, UploadFile) or not upload.filename:
             raise BatchFileUnreadable(detail="-")
-        with tempfile.NamedTemporaryFile(dir=page.parts.settings.data, suffix=".upload") as kept:
+        with tempfile.TemporaryFile(
+            dir=page.parts.settings.data
+        ) as kept:  # without a name: a kill leaves no list behind
             while block := await upload.read(1 << 20):
                 kept.write(block)
             kept.flush()
             taken = await service.receive(
                 page.db,
                 page.vault,
-                Path(kept.name),
+                Path(f"/proc/self/fd/{kept.fileno()}"),
                 options,
                 file_name=Path(upload.filename).name,
                 made_by=page.operator.operator_id,
