@@ -1,16 +1,20 @@
-"""docs/operations.md names every log code, setting, process and port as the code has them; links lead somewhere."""
+"""docs/operations.md names every log code, setting, process, port, command, job and alarm as the code has them."""
 
+import ast
 import importlib
 import logging
 import pkgutil
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
+import typer
 
 import yimatong
-from yimatong.cli import ports
+from yimatong.apps import worker
+from yimatong.cli import demo, imports, keys, main, ports, reconcile, records, verify
 from yimatong.cli.processes import PROCESSES
 from yimatong.kit.log import LogRef
 from yimatong.kit.settings import Settings
@@ -41,6 +45,60 @@ def test_every_setting_is_described(text_of):
 def test_processes_and_ports(text_of):
     rows = dict(re.findall(r"^\| `([a-z-]+)` \| (\d{4})", text_of(PAGE), re.MULTILINE))
     assert rows == {name: str(ports.ports(ports.BASE)[name]) for name in PROCESSES}
+
+
+def commands(group, name="ymt"):
+    for part, command in group.commands.items():
+        if isinstance(command, typer.core.TyperGroup):
+            yield from commands(command, f"{name} {part}")
+        else:
+            yield f"{name} {part}"
+
+
+def test_every_command_is_described(text_of):
+    for module in (reconcile, imports, demo, verify, records, keys):
+        module.register(main.app)
+    known = set(commands(typer.main.get_command(main.app)))
+    assert {"ymt up", "ymt keys propose", "ymt records archive"} <= known
+    cells = re.findall(r"^\| (`ymt .+?`) \| ", text_of(PAGE).split("## Commands")[1].split("\n## ")[0], re.MULTILINE)
+    named = {re.sub(r"( [A-Z]+)+$", "", each) for cell in cells for each in re.findall(r"`(.+?)`", cell)}
+    assert named == known
+
+
+def test_every_job_is_described_with_its_time(text_of):
+    table = text_of(PAGE).split("## Schedule")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `([a-z]+\.[a-z_-]+)` \| (.+?) \| ", table, re.MULTILINE))
+    scheduled = worker.schedule(SimpleNamespace(settings=SimpleNamespace(database_url="postgresql://nobody@/none")))
+    assert set(rows) == {name for name in scheduled.tasks if not name.startswith(("builtin:", "procrastinate."))}
+    clocks = {task.task.name: task.cron.split() for task in scheduled.periodic_registry.periodic_tasks.values()}
+    assert {"access.reseal", "records.archive"} <= clocks.keys()
+    for name, (minute, hour, *_) in clocks.items():
+        if hour.isdigit():
+            assert f"{(int(hour) + 8) % 24:02}:{int(minute):02}" in rows[name], name
+        else:
+            assert "every" in rows[name], name
+
+
+def alarm_kinds():
+    """Every kind that some module raises: a constant of the module, or a text in the call."""
+    for found in pkgutil.walk_packages(yimatong.__path__, "yimatong."):
+        module = importlib.import_module(found.name)
+        tree = ast.parse(Path(module.__file__).read_text("utf-8"))
+        prefix = "payments:" if found.name.startswith("yimatong.payments.") else ""
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+            if name == "raising":
+                yield module.ALARM
+            for each in call.keywords if name == "raise_alarm" else ():
+                if each.arg == "kind" and isinstance(each.value, ast.Constant):
+                    yield prefix + each.value.value
+                elif each.arg == "kind" and isinstance(each.value, ast.Name):
+                    yield getattr(module, each.value.id)
+
+
+def test_every_alarm_has_its_line(text_of):
+    table = text_of(PAGE).split("## Alarms")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([a-z:_-]+)` \|", table, re.MULTILINE)) == set(alarm_kinds())
 
 
 @pytest.mark.parametrize("name", PAGES)
