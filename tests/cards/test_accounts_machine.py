@@ -222,7 +222,7 @@ def test_accounts_keep_their_rules_whatever_happens(settings: Settings) -> None:
 
 
 _HYPOTHESIS = hypothesis_settings(
-    max_examples=5,
+    max_examples=12,
     stateful_step_count=18,
     deadline=None,
     derandomize=True,

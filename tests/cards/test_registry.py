@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from registry_world import Office, new_number, office  # noqa: F401 -- a fixture
 
+from yimatong.cards.codes import trouble
 from yimatong_sdk import ApiError, Client
 
 Clients = Callable[[str], Client]
@@ -359,3 +360,41 @@ def test_numbers_are_sealed_in_the_database(office: Office, resident: SimpleName
             assert number not in text
             assert chip not in text
             assert resident.id_number not in text
+
+
+def test_terminal_that_guesses_numbers_is_throttled_and_reported(
+    office: Office,  # noqa: F811
+    resident: SimpleNamespace,
+    database_url: str,
+) -> None:
+    """Cards, chips and certificates that find nobody count like texts that are no codes; others do not notice."""
+    number = new_number()
+    office.issue(resident, number, with_account=True)
+    known = {"card_number": number, "card_type": "01"}
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM cards_code_trouble")
+        results = []
+        for guess in range(trouble.RUBBISH_MAX["terminal"]):
+            medium = [
+                {"card_number": new_number(), "card_type": "01"},
+                {"chip_number": new_number("C")},
+                {"id_type": "01", "id_number": resident.id_number, "name": "李四"},
+            ][guess % 3]
+            results.append(_refusal(lambda medium=medium: office.identify(**medium)))
+        assert set(results) == {"CRD-3011"}
+        with pytest.raises(ApiError) as throttled:
+            office.identify(**known)
+        assert (throttled.value.http_status, throttled.value.code) == (429, "CRD-2013")
+        other = office.other.call("POST", "/api/v1/identify", {**known, "purpose": "visit"}, idempotency_key="other-1")
+        assert other["presented"] == "card_number"
+        alarm = connection.execute(
+            "SELECT subject, detail FROM kit_alarm WHERE kind = %s AND acknowledged_at IS NULL", [trouble.ALARM]
+        ).fetchall()
+        assert [row[0] for row in alarm] == ["term-1"]
+        assert number not in alarm[0][1]
+        recorded = connection.execute(
+            "SELECT result FROM cards_code_record WHERE caller_id = 'term-1' ORDER BY at DESC, record_id DESC LIMIT 1"
+        ).fetchone()
+        assert recorded == ("CRD-2013",)
+        connection.execute("UPDATE cards_code_trouble SET throttled_until = now(), since = now() - interval '1 hour'")
+        assert office.identify(**known)["presented"] == "card_number"

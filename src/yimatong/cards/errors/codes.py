@@ -118,12 +118,12 @@ class LifetimeTooLong(Refusal):
 
 
 class TerminalThrottled(Refusal):
-    """This caller sent too many texts that are no genuine codes; nothing of its is verified for a while."""
+    """This caller sent too many texts that are no genuine codes, cards or certificates; nothing is read for a while."""
 
     code = "CRD-2013"
     status = 429
-    zh = "该终端短时间内提交了过多无效二维码，已暂停验码，请于 {retry_after_s} 秒后再试"
-    en = "this terminal sent too many texts that are no genuine codes; try again in {retry_after_s} s"
+    zh = "该终端短时间内提交了过多无效的二维码、卡号或证件，已暂停验证，请于 {retry_after_s} 秒后再试"
+    en = "this terminal sent too many codes, cards or certificates that are none; try again in {retry_after_s} s"
 
 
 class OfflineNotForClass(Refusal):

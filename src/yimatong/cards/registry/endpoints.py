@@ -45,6 +45,7 @@ from yimatong.cards.errors import (
     RealNameTooWeak,
     RegistrationRaced,
     StaticCodeSwitchedOff,
+    TerminalThrottled,
 )
 from yimatong.cards.registry import arrivals, identification, issuing, queries, service
 from yimatong.cards.registry.schemas import (
@@ -243,6 +244,7 @@ async def retry_delivery(delivery: DeliveryInPath, call: NamedDependency[Call]) 
         CodeRevoked,
         CodeWrongPurpose,
         StaticCodeSwitchedOff,
+        TerminalThrottled,
         status=200,
         keyed=True,
     ),

@@ -24,6 +24,7 @@ from sqlalchemy import Row, insert
 from yimatong.access.caller import Caller
 from yimatong.cards.accounts.queries import holder_of
 from yimatong.cards.codec import STATIC_SERVES, CodeKind
+from yimatong.cards.codes import trouble
 from yimatong.cards.codes.schemas import Resident, VerifiedCode
 from yimatong.cards.errors import (
     AccountFrozen,
@@ -113,8 +114,10 @@ class Attempt:
         """Find the resident, write the record and return the answer.
 
         Raises:
-            NotIdentified, CardLost, CardReplaced, CardCancelled, AccountFrozen, MediumWrongPurpose.
+            TerminalThrottled, NotIdentified, CardLost, CardReplaced, CardCancelled, AccountFrozen,
+            MediumWrongPurpose.
         """
+        await trouble.admit(connection, self._caller, now=self._now)
         wanted = self._wanted
         card = None if self.presented == "certificate" else await self._card(connection, vault)
         mpi = await self._holder(connection, vault, card)
@@ -142,7 +145,12 @@ class Attempt:
         )
 
     async def note_refusal(self, connection: Connection, refusal: Refusal) -> None:
-        """Write the record and the audit row of a try that was refused; its own transaction was rolled back."""
+        """Write the record and the audit row of a try that was refused; its own transaction was rolled back.
+
+        What finds nobody counts against the caller: who guesses numbers is throttled like who sends rubbish.
+        """
+        if isinstance(refusal, NotIdentified):
+            await trouble.count_one(connection, self._caller, now=self._now)
         await self._record(connection, refusal.code)
         await audit.record(
             connection,
