@@ -14,7 +14,7 @@ import pytest
 
 from yimatong.access.caller import PLATFORM
 from yimatong.apps.assembly import Parts, assemble
-from yimatong.cards.batches import chunks, queries, service
+from yimatong.cards.batches import chunks, cutting, queries, service
 from yimatong.cards.batches.schemas import BatchView
 from yimatong.cards.batches.service import Options
 from yimatong.cards.errors import BatchColumnsMissing, BatchFileUnreadable
@@ -83,7 +83,8 @@ def test_a_list_becomes_accounts_once(
     path = written(tmp_path, *map(line_of, people), line_of(people[0]), encoding=encoding)
     first = do(settings, run_async, lambda parts: load(parts, path))
     assert (first.state, first.encoding) == ("done", encoding)
-    assert (first.rows, first.done, first.opened, first.known, first.bad) == (4, 4, 3, 1, 0)
+    assert (first.rows, first.done, first.opened, first.known, first.bad) == (4, 4, 3, 0, 1)
+    assert first.reasons == {"CRD-4106": 1}
     assert first.unknown == ("备注",)
     again = do(settings, run_async, lambda parts: load(parts, path))
     assert again == first
@@ -120,7 +121,8 @@ def test_bad_rows_have_reasons_and_never_stop_their_neighbours(
 
     tried, done, bad = do(settings, run_async, work)
     assert tried.state == "checked"
-    assert tried.checked.bad == 6  # that good is called 李四 further down is only seen when she is there
+    assert (tried.checked.opened, tried.checked.bad) == (done.opened, done.bad)
+    assert tried.checked.reasons == done.reasons
     assert (done.opened, done.bad) == (2, 7)
     assert [(row.row, row.code) for row in bad] == [
         (3, "CRD-4101"),
@@ -212,7 +214,7 @@ def test_a_killed_run_goes_on_where_it_was(
     database_url: str,
 ) -> None:
     """The run is cancelled in the middle of its chunks; the second one does the rest, and nothing twice."""
-    people = [new_resident() for _ in range(chunks.ROWS * 4)]
+    people = [new_resident() for _ in range(cutting.ROWS * 4)]
     path = written(tmp_path, *map(line_of, people))
     unique = len({each.id_number for each in people})
 
@@ -313,3 +315,52 @@ def test_physical_cards_go_to_the_registry_as_a_delivery(
             "SELECT count(*) FROM cards_arrival WHERE delivery = %s", [done.batch_id]
         ).fetchone()
     assert arrived == (3,)
+
+
+def test_a_repeated_row_says_which_row_it_repeats(
+    settings: Settings, run_async: Callable[..., Any], new_resident: Residents, tmp_path: Path
+) -> None:
+    """Whatever chunk is done first: the repeated row is compared with the first, and counts where that was refused."""
+    people = list({(each := new_resident()).id_number: each for _ in range(cutting.ROWS + 20)}.values())
+    good, named, saved = people[0], people[1], people[2]
+    lines = [line_of(good), line_of(named), line_of(saved, name="1"), *map(line_of, people[3:])]
+    end = len(lines) + 2
+    lines += [line_of(good, phone="13900139000"), line_of(named, name="李四"), line_of(saved), line_of(good)]
+    path = written(tmp_path, *lines)
+
+    async def work(parts: Parts) -> Any:
+        taken = await receive(parts, path)
+        tried = await service.check(
+            parts.db, parts.vault, taken.batch_id, scope=PLATFORM, now=clock.now(), say=lambda _rows: None
+        )
+        done = await load(parts, path)
+        async with parts.db.read() as tx:
+            return tried, done, await queries.bad_rows(tx, await parts.vault.sealer(), done.batch_id, scope=PLATFORM)
+
+    tried, done, bad = do(settings, run_async, work)
+    assert (done.opened, done.known, done.bad) == (len(people), 0, 4)
+    assert (tried.checked.opened, tried.checked.bad, tried.checked.reasons) == (done.opened, done.bad, done.reasons)
+    told = {row.row: (row.code, row.zh) for row in bad}
+    assert told[end] == ("CRD-4106", "与本文件第 2 行重复")
+    assert told[end + 1][0] == "EMP-1001"
+    assert end + 2 not in told
+    assert told[end + 3][0] == "CRD-4106"
+
+
+def test_two_imports_of_one_file_at_once_are_one_batch(
+    settings: Settings, run_async: Callable[..., Any], new_resident: Residents, tmp_path: Path
+) -> None:
+    people = list({(each := new_resident()).id_number: each for _ in range(cutting.ROWS * 2)}.values())
+    path = written(tmp_path, *map(line_of, people))
+
+    async def work(parts: Parts) -> Any:
+        return await asyncio.gather(*(load(parts, path) for _ in range(3)))
+
+    found = do(settings, run_async, work)
+    assert len({each.batch_id for each in found}) == 1
+
+    async def end(parts: Parts) -> BatchView:
+        return await load(parts, path)
+
+    done = do(settings, run_async, end)
+    assert (done.state, done.rows, done.opened, done.known, done.bad) == ("done", len(people), len(people), 0, 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -20,10 +20,11 @@ from yimatong.cards.accounts.registration import Applicant, Prepared
 from yimatong.cards.batches import queries, rows, storing
 from yimatong.cards.batches.schemas import BadRow, Checked
 from yimatong.cards.batches.storing import Line
-from yimatong.cards.errors import BatchNotFound, RegistrationRaced
+from yimatong.cards.errors import BatchNotFound, RegistrationRaced, RowRepeated
 from yimatong.cards.models import batch, batch_chunk
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.vault import Vault
+from yimatong.empi.errors import PersonDisagrees
 from yimatong.empi.persons import service as empi
 from yimatong.empi.persons.schemas import RealNameMark
 from yimatong.empi.persons.service import Identification
@@ -32,7 +33,6 @@ from yimatong.kit.db import Connection, Database, raw
 from yimatong.kit.errors import PlatformError, Unavailable
 from yimatong.kit.masking import IdNumber, PersonName
 
-ROWS: Final = 500
 LANES: Final = 2
 TRIES: Final = 5
 METHOD: Final = "list"
@@ -56,9 +56,9 @@ def lines(sealer: Sealer, about: Row[Any], seq: int, blob: bytes, *, today: date
     """Open a chunk and judge each row by itself; a row that cannot be a resident carries its refusal."""
     fields = about.columns["fields"]
     found = []
-    for number, *values in _rows.decode(sealer.unseal(blob, aad(about.batch_id, seq))):
+    for number, first, *values in _rows.decode(sealer.unseal(blob, aad(about.batch_id, seq))):
         cells = dict(zip(fields, values, strict=True))
-        line = Line(row=number, cells=cells)
+        line = Line(row=number, first=first, cells=cells)
         try:
             if about.kind == "visit-cards":
                 line.visit_card = rows.visit_card(cells)
@@ -74,7 +74,7 @@ async def try_all(db: Database, vault: Vault, about: Row[Any], *, now: datetime,
     async with db.read() as tx:
         waiting = await queries.staged(tx, about.batch_id)
     reasons: Counter[str] = Counter()
-    seen: set[tuple[str, bytes]] = set()
+    seen: dict[tuple[str, bytes], int] = {}
     tried = opened = known = bad = 0
     for seq in waiting:
         async with db.read() as tx:
@@ -84,19 +84,33 @@ async def try_all(db: Database, vault: Vault, about: Row[Any], *, now: datetime,
             found = lines(await vault.sealer(), about, seq, blob, today=business_date(now))
             await _try(tx, vault, [line for line in found if line.resident is not None])
         for line in found:
-            certificate = line.certificate
+            met = _met(line, seen)
             if line.refusal is not None:
                 bad += 1
                 reasons[line.refusal.code] += 1
-            elif line.is_known or (certificate is not None and certificate in seen):
+            elif line.is_known or met:
                 known += 1
             else:
                 opened += 1
-            if certificate is not None and line.refusal is None:
-                seen.add(certificate)
         tried += len(found)
         say(tried)
     return Checked(opened=opened, known=known, bad=bad, reasons=dict(reasons.most_common()))
+
+
+def _met(line: Line, seen: dict[tuple[str, bytes], int]) -> bool:
+    """Say whether an earlier row of the file would register this resident, and refuse the row as the run would."""
+    if line.certificate is None or line.refusal is not None:
+        return False
+    who = hash((str.__str__(line.given.name), line.given.sex))
+    before = seen.get(line.certificate)
+    if before is None:
+        seen[line.certificate] = who
+        return False
+    if before != who:
+        line.refusal = PersonDisagrees()
+    elif line.first:
+        line.refusal = RowRepeated(row=line.first)
+    return True
 
 
 async def _try(tx: Connection, vault: Vault, found: Sequence[Line]) -> None:
@@ -138,18 +152,21 @@ async def run(
     """Work on a batch until it is done or stopped; return whether it is done. ``say`` hears (rows, bad rows)."""
     async with db.read() as tx:
         about = await queries.find(tx, batch_id, scope=queries.EVERYTHING)
-        waiting = iter(await queries.staged(tx, batch_id))
+        staged = await queries.staged(tx, batch_id)
+    late_from = about.columns["late_from"]
 
-    async def lane() -> None:
+    async def lane(waiting: Iterator[int]) -> None:
         for seq in waiting:
             counts = await _chunk(db, vault, about, seq, now=clock())
             if counts is None:
                 return
             say(*counts)
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(lanes):
-            group.create_task(lane())
+    for part in ([seq for seq in staged if seq < late_from], [seq for seq in staged if seq >= late_from]):
+        waiting = iter(part)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(lanes):
+                group.create_task(lane(waiting))
     async with db.transaction() as tx:
         ended = await tx.execute(
             update(batch)
@@ -175,6 +192,7 @@ async def _chunk(db: Database, vault: Vault, about: Row[Any], seq: int, *, now: 
             return 0, 0
         sealer = await vault.sealer()
         found = lines(sealer, about, seq, blob, today=business_date(now))
+        await _refuse_repeated(db, vault, found)
         prepared = await _prepare(db, vault, found, now=now)
         try:
             async with db.transaction() as tx:
@@ -186,6 +204,19 @@ async def _chunk(db: Database, vault: Vault, about: Row[Any], seq: int, *, now: 
             if tried == TRIES - 1 or not isinstance(error, RegistrationRaced):
                 raise
     raise RegistrationRaced
+
+
+async def _refuse_repeated(db: Database, vault: Vault, found: Sequence[Line]) -> None:
+    """Refuse the rows whose resident an earlier row of the file has registered; where that one was refused, go on."""
+    late = [line for line in found if line.first and line.resident is not None and line.refusal is None]
+    if not late:
+        return
+    async with db.read() as tx:
+        await _try(tx, vault, late)
+    for line in late:
+        if line.is_known and line.refusal is None:
+            line.refusal = RowRepeated(row=line.first)
+        line.is_known = False
 
 
 async def _prepare(db: Database, vault: Vault, found: Sequence[Line], *, now: datetime) -> dict[int, Prepared]:
@@ -260,4 +291,5 @@ def _bad(line: Line) -> BadRow:
         en=refusal.text("en"),
         name=name.masked if name else "",
         id_number=number.masked if number else "",
+        cells=line.cells,
     )

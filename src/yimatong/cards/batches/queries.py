@@ -110,7 +110,7 @@ async def bad_rows(
         found += _bad.decode(sealer.unseal(row.bad_sealed, bad_aad(batch_id, row.seq)))
         if len(found) >= limit:
             break
-    return found[:limit]
+    return sorted(found, key=lambda row: row.row)[:limit]  # repeated rows stand in the last chunks
 
 
 def bad_aad(batch_id: str, seq: int) -> bytes:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
+from zipfile import BadZipFile, ZipFile
 
 import msgspec
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError, SheetTypeEnum
@@ -28,47 +30,53 @@ _EXACT_MAX: Final = 10**15
 _SCIENTIFIC: Final = re.compile(r"\d(\.\d+)?[Ee]\+\d{2,3}", re.ASCII)
 _BLOCK: Final = 1 << 20
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_UNPACKED_MAX: Final = 1 << 30
+"""A spreadsheet of a million rows unpacks to some 400 MiB."""
 _ZIP: Final = b"PK\x03\x04"
 _OLE: Final = b"\xd0\xcf\x11\xe0"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that was looked at: its SM3 digest, what it is, its heading, and in which row that stands (from 1)."""
+    """A file, or its bytes: its SM3 digest, what it is, its heading, and in which row that stands (from 1)."""
 
-    path: Path
+    content: Path | bytes
     digest: bytes
     encoding: str
     heading: tuple[str, ...]
     heading_row: int
 
 
-def look(path: Path) -> Source:
-    """Look at a file once: its digest, its encoding, its heading (the first row with at least two texts).
+def look(content: Path | bytes) -> Source:
+    """Look at a file or its bytes once: digest, encoding, heading (the first row with at least two texts).
 
     Raises:
         BatchFileUnreadable: neither CSV nor a spreadsheet. BatchEmpty: nothing in it.
     """
-    digest, encoding = _inspect(path)
-    for number, cells in _cells(path, encoding):
+    digest, encoding = _inspect(content)
+    for number, cells in _cells(content, encoding):
         if sum(bool(cell) for cell in cells) >= 2:  # noqa: PLR2004 -- a title above the table is one cell
             heading = tuple(cells)
-            return Source(path=path, digest=digest, encoding=encoding, heading=heading, heading_row=number)
+            return Source(content=content, digest=digest, encoding=encoding, heading=heading, heading_row=number)
     raise BatchEmpty
 
 
 def rows(source: Source) -> Iterator[tuple[int, list[str]]]:
     """Yield (row number in the file, cells) of every row below the heading that is not empty."""
-    for number, cells in _cells(source.path, source.encoding):
+    for number, cells in _cells(source.content, source.encoding):
         if number > source.heading_row and any(cells):
             yield number, cells
 
 
-def _inspect(path: Path) -> tuple[bytes, str]:
+def _opened(content: Path | bytes) -> IO[bytes]:
+    return io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+
+
+def _inspect(content: Path | bytes) -> tuple[bytes, str]:
     """Return the digest and the encoding (``xlsx`` for a spreadsheet), reading the file once."""
     state = Sm3()
     head = b""
     strict: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as file:
+    with _opened(content) as file:
         while block := file.read(_BLOCK):
             head = head or block[:8]
             state.update(block)
@@ -87,12 +95,12 @@ def _inspect(path: Path) -> tuple[bytes, str]:
     return state.digest(), "utf-8" if strict is not None else "gb18030"
 
 
-def _cells(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
+def _cells(content: Path | bytes, encoding: str) -> Iterator[tuple[int, list[str]]]:
     if encoding == "xlsx":
-        yield from _spreadsheet(path)
+        yield from _spreadsheet(content)
         return
     try:
-        with path.open(encoding=encoding, newline="") as file:
+        with io.TextIOWrapper(_opened(content), encoding=encoding, newline="") as file:
             first = file.readline()
             file.seek(0)
             if "\0" in first:
@@ -112,24 +120,36 @@ def _text(cell: str) -> str:
     return BROKEN_NUMBER if _SCIENTIFIC.fullmatch(text) else text
 
 
-def _spreadsheet(path: Path) -> Iterator[tuple[int, list[str]]]:
-    sheet = _first_sheet(path)
+def _spreadsheet(content: Path | bytes) -> Iterator[tuple[int, list[str]]]:
+    sheet = _first_sheet(content)
     offset = (sheet.start or (0, 0))[0]
     for number, cells in enumerate(sheet.iter_rows(), start=1 + offset):
         yield number, [_value(cell) for cell in cells]
 
 
-def _first_sheet(path: Path) -> CalamineSheet:
+def _first_sheet(content: Path | bytes) -> CalamineSheet:
     try:
-        book = CalamineWorkbook.from_path(path)
+        _check_size(content)
+        kept = io.BytesIO(content) if isinstance(content, bytes) else content
+        book = CalamineWorkbook.from_object(kept)
         for about in book.sheets_metadata:
             if about.typ == SheetTypeEnum.WorkSheet and str(about.visible).endswith("Visible"):
                 return book.get_sheet_by_name(about.name)
     except PasswordError:
         raise BatchFileUnreadable(detail="文件有密码 (it has a password)") from None
-    except (CalamineError, OSError, ValueError) as error:
+    except (CalamineError, BadZipFile, OSError, ValueError) as error:
         raise BatchFileUnreadable(detail=type(error).__name__) from None
     raise BatchEmpty
+
+
+def _check_size(content: Path | bytes) -> None:
+    """Refuse a spreadsheet that says of itself that it unpacks to more than a list ever needs, before it does so."""
+    with _opened(content) as file:
+        if file.read(len(_ZIP)) != _ZIP:
+            return
+        with ZipFile(file) as parts:
+            if sum(part.file_size for part in parts.infolist()) > _UNPACKED_MAX:
+                raise BatchFileUnreadable(detail=f"> {_UNPACKED_MAX >> 20} MiB 解压后过大 (too large when unpacked)")
 
 
 def _value(cell: object) -> str:

@@ -48,7 +48,10 @@ class BatchView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BadRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A refused row: its number in the file, the public code, the reason in two languages; name and number masked."""
+    """A refused row: its number in the file, the public code, the reason in two languages; name and number masked.
+
+    ``cells`` is the row as it was written, for those who may see it.
+    """
 
     row: int
     code: str
@@ -56,6 +59,7 @@ class BadRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     en: str
     name: str
     id_number: str
+    cells: dict[str, str] = {}
 
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):

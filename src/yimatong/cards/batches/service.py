@@ -18,15 +18,17 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from yimatong.access.caller import Scope
-from yimatong.cards.batches import chunks, columns, queries, reading
+from yimatong.cards.batches import chunks, columns, cutting, queries, reading
+from yimatong.cards.batches.cutting import Piece
 from yimatong.cards.batches.schemas import BatchView
-from yimatong.cards.errors import BatchEmpty, BatchOptionInvalid, BatchStateWrong
+from yimatong.cards.errors import BatchEmpty, BatchFileUnreadable, BatchOptionInvalid, BatchStateWrong
 from yimatong.cards.models import batch, batch_chunk
 from yimatong.crypto.gm.sm3 import sm3
 from yimatong.crypto.vault import Vault
 from yimatong.kit import jobs
 from yimatong.kit.db import Connection, Database
 from yimatong.kit.ids import new_id
+from yimatong.kit.spreadsheets import harmless
 
 JOB: Final = "cards.batch"
 CHECK_JOB: Final = "cards.batch_check"
@@ -61,7 +63,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def receive(
-    db: Database, vault: Vault, path: Path, options: Options, *, file_name: str, made_by: str, now: datetime
+    db: Database, vault: Vault, content: Path | bytes, options: Options, *, file_name: str, made_by: str, now: datetime
 ) -> BatchView:
     """Take in a file and return its batch; one that was taken in before is given back as it stands.
 
@@ -69,7 +71,7 @@ async def receive(
         BatchFileUnreadable, BatchEmpty, BatchColumnsMissing, BatchOptionInvalid: nothing was kept.
     """
     options.check()
-    source = await asyncio.to_thread(reading.look, path)
+    source = await asyncio.to_thread(reading.look, content)
     mapped = columns.match(options.kind, source.heading, options.given)
     about = {
         "fields": list(mapped.columns),
@@ -96,48 +98,56 @@ async def receive(
         await tx.execute(insert(batch).values(**values).on_conflict_do_nothing(index_elements=["batch_key"]))
         row = (await tx.execute(select(batch.c.batch_id, batch.c.state).where(batch.c.batch_key == key))).one()
     if row.state == "receiving":
-        await _take_in(db, vault, row.batch_id, _cut(source, mapped.columns), now=now)
+        parts = cutting.pieces(reading.rows(source), options.kind, mapped.columns)
+        try:
+            await _take_in(db, vault, row.batch_id, parts, about, now=now)
+        except BatchFileUnreadable:  # broken further down; the same file breaks there again
+            await _drop(db, row.batch_id)
+            raise
     async with db.read() as tx:
         return await queries.read(tx, row.batch_id, scope=queries.EVERYTHING)
 
 
-def _cut(source: reading.Source, fields: Mapping[str, int]) -> Iterator[list[list[Any]]]:
-    """Yield the chunks of a file: rows of [number in the file, value of each field]."""
-    places = list(fields.values())
-    rows = (
-        [number, *(cells[place] if place < len(cells) else "" for place in places)]
-        for number, cells in reading.rows(source)
-    )
-    while part := list(islice(rows, chunks.ROWS)):
-        yield part
-
-
 async def _take_in(
-    db: Database, vault: Vault, batch_id: str, parts: Iterator[list[list[Any]]], *, now: datetime
+    db: Database, vault: Vault, batch_id: str, parts: Iterator[Piece], about: Mapping[str, Any], *, now: datetime
 ) -> None:
     """Stage the chunks that are not staged yet; the last transaction says that all are there."""
-    total = 0
+    total = late = seen = 0
     numbered = enumerate(parts)
     while group := await asyncio.to_thread(lambda: list(islice(numbered, 20))):
         sealer = await vault.sealer()
         values = [
-            {"batch_id": batch_id, "seq": seq, "rows": len(rows), "sealed": chunks.sealed(sealer, batch_id, seq, rows)}
-            for seq, rows in group
+            {
+                "batch_id": batch_id,
+                "seq": seq,
+                "rows": len(part.rows),
+                "sealed": chunks.sealed(sealer, batch_id, seq, part.rows),
+            }
+            for seq, part in group
         ]
-        total += sum(len(rows) for _, rows in group)
+        total += sum(len(part.rows) for _, part in group)
+        late += sum(part.late for _, part in group)
+        seen += len(group)
         async with db.transaction() as tx:
             await tx.execute(insert(batch_chunk).values(values).on_conflict_do_nothing())
-    async with db.transaction() as tx:
-        if not total:
-            await tx.execute(batch.delete().where(batch.c.batch_id == batch_id))
-        else:
-            await tx.execute(
-                update(batch)
-                .where(batch.c.batch_id == batch_id, batch.c.state == "receiving")
-                .values(state="received", rows=total, changed_at=now)
-            )
     if not total:
+        await _drop(db, batch_id)
         raise BatchEmpty
+    async with db.transaction() as tx:
+        await tx.execute(
+            update(batch)
+            .where(batch.c.batch_id == batch_id, batch.c.state == "receiving")
+            .values(state="received", rows=total, columns={**about, "late_from": seen - late}, changed_at=now)
+        )
+
+
+async def _drop(db: Database, batch_id: str) -> None:
+    """Forget a batch that is not all there."""
+    async with db.transaction() as tx:
+        mine = select(batch.c.batch_id).where(batch.c.batch_id == batch_id, batch.c.state == "receiving")
+        if (await tx.execute(mine.with_for_update())).first() is not None:
+            await tx.execute(batch_chunk.delete().where(batch_chunk.c.batch_id == batch_id))
+            await tx.execute(batch.delete().where(batch.c.batch_id == batch_id))
 
 
 async def check(
@@ -231,5 +241,5 @@ async def report(db: Database, vault: Vault, batch_id: str, *, scope: Scope) -> 
     sealer = await vault.sealer()
     async with db.read() as tx:
         found = await queries.bad_rows(tx, sealer, batch_id, scope=scope)
-    lines = [(row.row, row.code, row.zh, row.en, row.name, row.id_number) for row in found]
+    lines = [(row.row, row.code, row.zh, row.en, harmless(row.name), harmless(row.id_number)) for row in found]
     return [REPORT_HEADING, *lines]

@@ -36,10 +36,11 @@ _TAG = """
 
 
 class Line(msgspec.Struct, kw_only=True, eq=False):
-    """One row on its way: its cells by field, the resident it names, and what became of it."""
+    """One row on its way: its cells by field, the row that it repeats (0: none), its resident, what became of it."""
 
     row: int
     cells: dict[str, str]
+    first: int = 0
     resident: Demographics | None = None
     visit_card: str = ""
     blind: bytes = b""
