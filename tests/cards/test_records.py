@@ -262,6 +262,19 @@ async def test_a_finished_folder_that_no_longer_agrees_is_made_anew(
     assert len(await pages(filled, archive)) == 3 * ROWS + 1
 
 
+async def test_a_month_that_came_back_does_not_replace_its_archive(filled: Database, archive: Archive) -> None:
+    """A clock that stood wrong makes a partition anew: its rows stay where they are, and the archive as it was."""
+    before = await pages(filled, archive)
+    await archived(filled, archive)
+    strays = made_rows(MONTHS[0], ROWS, seed=8)[:5]
+    async with filled.transaction() as tx:
+        await partitions.make_months(tx, code_record, [MONTHS[0].date()])
+        await tx.execute(insert(code_record), strays)
+    assert await retention.archive_months(filled, archive, before=BORDER, keep=1, now=NOW) == []
+    after = {row.record_id for row in await pages(filled, archive)}
+    assert after == {row.record_id for row in before} | {row["record_id"] for row in strays}
+
+
 async def test_two_archive_runs_do_not_meet(filled: Database, archive: Archive) -> None:
     with archive.alone(), pytest.raises(ArchiveRunning):
         await retention.archive_months(filled, archive, before=BORDER, keep=1, now=NOW)

@@ -97,6 +97,9 @@ async def archive_months(
                 due = await months_due(connection, keep=keep, now=now)
             else:
                 due = [each for each in await partitions.months_present(connection, code_record) if each < before]
+            # a partition that came back after its month had left must not put its few rows in the archive's place
+            left = await queries.archived_months(connection)
+            due = [each for each in due if f"{each:%Y-%m}" not in left]
         return [await archive_month(db, archive, month, now=now, say=say) for month in due]
 
 
