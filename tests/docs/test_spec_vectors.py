@@ -144,7 +144,7 @@ def test_accepted_forms(printed):
     assert codec.parse(vuid[:48]).vuid == vuid[:48]
 
 
-@pytest.mark.parametrize("name", [API, WEBHOOKS])
+@pytest.mark.parametrize("name", [API, WEBHOOKS, "docs/integrator.md"])
 def test_worked_signatures(blocks, name):
     """The printed text to sign is the one that the parts make, and its signature is the printed one."""
     for facts in map(read, zip(blocks(name, "vector"), strict=True)):

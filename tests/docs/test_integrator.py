@@ -1,0 +1,85 @@
+"""docs/integrator.md: its programs make its signature, its requests are accepted, its tables name what is answered."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from yimatong_sdk import ApiError
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from core_world import client, core_url, secrets_of, settings, world  # noqa: F401
+
+PAGE = "docs/integrator.md"
+
+
+@pytest.fixture(scope="module")
+def vector(blocks):
+    rows = blocks(PAGE, "vector")[0].splitlines()
+    return dict(re.split(r" {2,}", row, maxsplit=1) for row in rows)
+
+
+@pytest.mark.skipif("sm3" not in hashlib.algorithms_available, reason="this Python's OpenSSL has no SM3")
+def test_the_python_program_makes_the_signature(blocks, vector):
+    (program,) = blocks(PAGE, "python")
+    names = {}
+    exec(compile(program, PAGE, "exec"), names)
+    made = names["sign"](
+        vector["secret"],
+        vector["method"],
+        vector["target"],
+        vector["timestamp"],
+        vector["nonce"],
+        vector["bound"],
+        vector["body"].encode(),
+    )
+    assert made == vector["signature"]
+
+
+@pytest.mark.skipif(not (shutil.which("openssl") and shutil.which("sh")), reason="no openssl command here")
+def test_the_shell_program_makes_the_signature(blocks, vector):
+    (program,) = blocks(PAGE, "sh")
+    parts = [vector[name] for name in ("secret", "method", "target", "timestamp", "nonce", "bound", "body")]
+    done = subprocess.run(
+        ["sh", "-c", f'{program}\nsign "$@"', "sh", *parts], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.strip() == vector["signature"]
+
+
+def steps(text):
+    """Yield each request of the page with the fields that its table of answers names."""
+    for section in text.split("\n## ")[1:]:
+        found = re.search(r"^```json POST (\S+)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+        if found:
+            table = section.split("| field of the answer |")[1].split("\n\n")[0]
+            rows = re.findall(r"^\| (`.+?`) \| ", table, re.MULTILINE)
+            yield found[1], found[2], {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_every_request_is_accepted_and_answers_what_its_table_says(text_of, client):  # noqa: F811
+    his, known, seen = client("his-1"), {}, []
+    for target, body, named in steps(text_of(PAGE)):
+        for name, value in known.items():
+            body = body.replace(f"{{{name}}}", str(value))  # noqa: PLW2901
+        answer = his.call("POST", target, json.loads(body))
+        assert set(answer) == named, target
+        seen.append(target)
+        known |= {name: answer[name] for name in ("vuid", "text") if answer.get(name)}
+        if target.endswith("/verify"):
+            known["record_id"] = answer["record_id"]
+            with pytest.raises(ApiError) as again:
+                his.call("POST", target, json.loads(body))
+            assert (again.value.http_status, again.value.code) == (409, "CRD-2004")
+    assert len(seen) == 6
+
+
+def test_what_it_says_of_errors_is_the_catalogue(text_of):
+    catalogue = dict(re.findall(r"^\| `([A-Z]+-\d+)` \| (\d+) ", text_of("docs/spec/errors.md"), re.MULTILINE))
+    told = re.findall(r"^\| (\d{3}) `([A-Z]+-\d+)`", text_of(PAGE), re.MULTILINE)
+    assert len(told) > 6
+    assert [(catalogue[code], code) for _, code in told] == told
