@@ -65,6 +65,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("version", sa.SmallInteger(), nullable=False),
         sa.Column("mark", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("resealed", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("walked", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("moved_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
@@ -258,6 +259,35 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("batch_id", "seq", name=op.f("pk_cards_batch_chunk")),
     )
     op.create_table(
+        "cards_batch_mapping",
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("columns", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("holder", "kind", name=op.f("pk_cards_batch_mapping")),
+    )
+    op.create_table(
+        "cards_batch_upload",
+        sa.Column("upload_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("institution_id", sa.Text(), nullable=True),
+        sa.Column("tag", sa.Text(), nullable=True),
+        sa.Column("file_name", sa.Text(), nullable=False),
+        sa.Column("preview", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("upload_id", name=op.f("pk_cards_batch_upload")),
+    )
+    op.create_index("ix_cards_batch_upload_made_at", "cards_batch_upload", ["made_at"], unique=False)
+    op.create_table(
+        "cards_batch_upload_block",
+        sa.Column("upload_id", sa.Text(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("upload_id", "seq", name=op.f("pk_cards_batch_upload_block")),
+    )
+    op.create_table(
         "cards_binding",
         sa.Column("vuid", sa.Text(), nullable=False),
         sa.Column("binding_id", sa.Text(), nullable=False),
@@ -277,6 +307,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("sent_to", sa.Text(), server_default="", nullable=False),
         sa.Column("tries_left", sa.SmallInteger(), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_answer", sa.Text(), nullable=True),
         sa.Column("agreement", sa.LargeBinary(), nullable=True),
         sa.Column("is_default", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("made_by", sa.Text(), nullable=False),
@@ -1320,6 +1351,10 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_index("ix_cards_binding_made", table_name="cards_binding")
     op.drop_index("ix_cards_binding_due", table_name="cards_binding", postgresql_where=sa.text("ask_at IS NOT NULL"))
     op.drop_table("cards_binding")
+    op.drop_table("cards_batch_upload_block")
+    op.drop_index("ix_cards_batch_upload_made_at", table_name="cards_batch_upload")
+    op.drop_table("cards_batch_upload")
+    op.drop_table("cards_batch_mapping")
     op.drop_table("cards_batch_chunk")
     op.drop_index("uq_cards_batch_key", table_name="cards_batch")
     op.drop_index("ix_cards_batch_made_at", table_name="cards_batch")

@@ -255,3 +255,12 @@ class KeyVersionsShort(Refusal):
         "the {usage} key has {left} version numbers left; the last {reserve} are kept for emergencies (--emergency): "
         "have the number widened before they are used up"
     )
+
+
+class LoginTaken(Refusal):
+    """A login belongs to one operator for good, also after it was switched off."""
+
+    code = "ACC-2007"
+    status = 409
+    zh = "登录名 {login} 已被使用（停用的登录名也不再分配）"
+    en = "the login {login} is taken (a login that was switched off is not given again)"

@@ -175,6 +175,7 @@ resealing = Table(
     Column("version", SmallInteger, nullable=False),
     Column("mark", JSONB),
     Column("resealed", Integer, nullable=False, server_default=text("0")),
+    Column("walked", Integer, nullable=False, server_default=text("0")),
     Column("started_at", DateTime(timezone=True), nullable=False),
     Column("moved_at", DateTime(timezone=True), nullable=False),
     Column("done_at", DateTime(timezone=True)),

@@ -14,9 +14,18 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 
-from yimatong.access.errors import LoginLocked, LoginRefused, NotPermitted, PasswordTooWeak, RolesConflict, SessionEnded
+from yimatong.access.errors import (
+    LoginLocked,
+    LoginRefused,
+    LoginTaken,
+    NotPermitted,
+    PasswordTooWeak,
+    RolesConflict,
+    SessionEnded,
+)
 from yimatong.access.models import operator
 from yimatong.kit.db import Connection, Database
 from yimatong.kit.ids import new_id
@@ -119,13 +128,15 @@ async def add(
 
     Raises:
         RolesConflict, PasswordTooWeak: see ``check_roles`` and ``check_password``.
+        LoginTaken: somebody has or had this login.
     """
     check_roles(roles)
     check_password(password)
     salt = secrets.token_bytes(16)
     operator_id = new_id("opr")
-    await connection.execute(
-        insert(operator).values(
+    entered = await connection.execute(
+        insert(operator)
+        .values(
             operator_id=operator_id,
             login=login,
             name=name,
@@ -135,7 +146,11 @@ async def add(
             password_hash=_hash(password, salt),
             created_at=now,
         )
+        .on_conflict_do_nothing(index_elements=["login"])
+        .returning(operator.c.operator_id)
     )
+    if entered.first() is None:
+        raise LoginTaken(login=login)
     return operator_id
 
 
@@ -192,10 +207,10 @@ async def names(connection: Connection, ids: Collection[str]) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
-async def has_role(connection: Connection, role: str) -> bool:
-    """Say whether any active operator has a role."""
-    found = select(operator.c.operator_id).where(operator.c.roles.any(role), operator.c.state == "active").limit(1)
-    return (await connection.execute(found)).first() is not None
+async def none_yet(connection: Connection) -> bool:
+    """Say whether no operator was ever entered; until the transaction ends nobody else enters one."""
+    await connection.execute(text("LOCK TABLE access_operator IN SHARE ROW EXCLUSIVE MODE"))
+    return (await connection.execute(select(operator.c.operator_id).limit(1))).first() is None
 
 
 def _operator(row: Row[Any]) -> Operator:

@@ -251,10 +251,13 @@ async def _pages(
             if row is None or row["done_at"] is not None:
                 return
             mark, changed = await place.page(connection, sealer, row["mark"], rows_max)
+            walked = row["walked"] + changed
             values: dict[str, object] = {"mark": mark, "resealed": row["resealed"] + changed, "moved_at": now()}
+            values["walked"] = 0 if mark is None else walked
             if mark is None and now() - row["started_at"] >= SETTLE:
                 left = [await place.count(connection, version) for version in sealer.older]
-                values["done_at"] = None if any(left) and changed else now()
+                # a walk that changed nothing has met only what does not open: no further walk would change that
+                values["done_at"] = None if any(left) and walked else now()
             await connection.execute(update(resealing).where(resealing.c.place == place.name).values(values))
         yield changed
         if mark is None:
@@ -263,7 +266,8 @@ async def _pages(
 
 async def _mine(connection: Connection, place: str, version: int, now: datetime) -> Mapping[str, Any] | None:
     """Take the place for this transaction and return its progress under ``version``; None when another has it."""
-    fresh = {"version": version, "mark": None, "resealed": 0, "started_at": now, "moved_at": now, "done_at": None}
+    fresh: dict[str, object] = {"version": version, "mark": None, "resealed": 0, "walked": 0}
+    fresh |= {"started_at": now, "moved_at": now, "done_at": None}
     await connection.execute(insert(resealing).values(place=place, **fresh).on_conflict_do_nothing())
     wanted = select(resealing).where(resealing.c.place == place).with_for_update(skip_locked=True)
     row = (await connection.execute(wanted)).mappings().first()

@@ -129,3 +129,12 @@ def say_error(error: BaseException) -> None:
     else:
         text = str(error)
     sys.stderr.write(f"错误：{text}\n")
+
+
+class AdministratorsKnown(Refusal):
+    """The first security administrator is entered while there is no operator at all; afterwards people log in."""
+
+    code = "CLI-1015"
+    status = 409
+    zh = "已有操作员，不能再登记首位安全管理员；请由安全管理员登录后登记他人"
+    en = "there are operators already: a security administrator logs in and enters others"

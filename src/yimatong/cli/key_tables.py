@@ -12,11 +12,15 @@ from rich.table import Table
 from yimatong.access import operators, resealing
 from yimatong.access.ceremony import ledger, queries
 from yimatong.access.ceremony.schemas import ACTIONS, Ceremony
+from yimatong.access.ceremony.windows import Affected, left
 from yimatong.apps.assembly import Parts
 from yimatong.apps.keys import ceremonies
 from yimatong.apps.sealed import places
 from yimatong.crypto.devices.base import KeyState
 from yimatong.kit import clock
+
+_FEW = 32
+"""So many version numbers left are told of."""
 
 STATES = {
     KeyState.READY: "待启用 ready",
@@ -53,6 +57,9 @@ async def show(parts: Parts) -> None:
         times = ("—", "—") if entry is None else (_beijing(entry.made_at), _beijing(entry.since))
         table.add_row(USAGES[info.usage], f"{info.version}{anchor}", STATES[info.state], info.kcv, *times)
     console.print(table)
+    for usage, words in USAGES.items():
+        if left(usage, infos) <= _FEW:
+            console.print(f"[bold red]{words}: 版本号仅剩 {left(usage, infos)} 个 / version numbers left[/]")
     if parts.vault.device.demonstration:
         console.print("[yellow]演示密钥，不得用于生产 / demonstration keys, never for production[/]")
     console.print("已与密钥系统断开 / cut off from the key system" if is_cut_off else "未断开密钥系统 / not cut off")
@@ -66,12 +73,23 @@ async def show(parts: Parts) -> None:
     console.print(await sealed(parts))
 
 
+def refuses(affected: Affected, *, now: datetime) -> str:
+    """Return the sentence that tells which valid codes a change of keys refuses."""
+    minutes = max(-(-(affected.until - now).total_seconds() // 60), 0)
+    return (
+        f"注意：第 {affected.version} 版密钥所制的码至多 {affected.codes} 个，最长还有 {minutes:.0f} 分钟有效，将被拒绝"
+        f" / refuses {affected.codes} codes at most that would be valid for up to {minutes:.0f} minutes"
+    )
+
+
 def _pending_table(pending: Sequence[Ceremony], names: dict[str, str]) -> Table:
     table = Table(title="待办 / open ceremonies", title_justify="left")
     for name in ("编号 id", "操作 action", "提出人 proposer", "事由 reason", "状态 state"):
         table.add_column(name, overflow="fold")
     for each in pending:
-        what = f"{ACTIONS[each.request.action]} {each.request.usage} {each.request.version or ''}".rstrip()
+        urgent = "紧急 emergency" if each.request.emergency else ""
+        words = (ACTIONS[each.request.action], each.request.usage, str(each.request.version or ""), urgent)
+        what = " ".join(word for word in words if word)
         who = names.get(each.proposer_id, each.proposer_id)
         table.add_row(each.approval_id, what, who, each.reason, STANDINGS[each.state])
     return table

@@ -7,7 +7,6 @@ or from standard input (``-``): ``--password-file``, ``--component-file``. No va
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 import secrets
 import sys
@@ -22,21 +21,22 @@ from yimatong.access import operators, resealing
 from yimatong.access.ceremony import queries
 from yimatong.access.ceremony.schemas import ACTIONS, BY_HAND, Ceremony, Done, Given, Request
 from yimatong.access.ceremony.service import PERMISSION, Ceremonies
+from yimatong.access.ceremony.windows import Affected
 from yimatong.access.operators import Operator
-from yimatong.apps.assembly import Parts, assemble
+from yimatong.apps.assembly import Parts
 from yimatong.apps.keys import ceremonies
 from yimatong.apps.sealed import places
-from yimatong.cli import key_tables
+from yimatong.cli import key_people, key_tables
 from yimatong.cli.errors import InputUnreadable
+from yimatong.cli.secrets_read import PasswordFile, read_secret, with_parts
 from yimatong.crypto.devices.base import Component
 from yimatong.crypto.devices.choice import create_device
 from yimatong.crypto.gm import sm4
-from yimatong.kit import audit, clock, log, settings
+from yimatong.kit import clock, settings
 
 _COMPONENT_CHARACTERS = 32
 
 Login = Annotated[str, typer.Option(prompt="登录名 / login", help="保管人登录名 / the custodian's login")]
-PasswordFile = Annotated[str, typer.Option(help="口令文件，- 为标准输入 / file of the password, - for stdin")]
 ComponentFiles = Annotated[
     list[str] | None, typer.Option(help="分量文件，可重复 / file of a component, repeatable; - for stdin")
 ]
@@ -51,7 +51,8 @@ def register(app: typer.Typer) -> None:
         raise AssertionError
     commands: dict[str, Callable[..., None]] = {
         "init": init,
-        "custodian": custodian,
+        "security-admin": key_people.security_admin,
+        "custodian": key_people.custodian,
         "list": show,
         "propose": propose,
         "approve": approve,
@@ -72,53 +73,9 @@ def init() -> None:
     typer.echo(f"已建立空密钥库 / an empty keystore was made ({device.name})")
 
 
-def custodian(
-    new_login: Annotated[str, typer.Argument(help="新保管人的登录名 / login of the new custodian")],
-    name: Annotated[str, typer.Argument(help="姓名 / name")],
-    *,
-    new_password_file: PasswordFile = "",
-    login: Annotated[str, typer.Option(help="安全管理员 / security administrator; not asked while there is none")] = "",
-    password_file: PasswordFile = "",
-) -> None:
-    """登记密钥保管人（由安全管理员）/ Enter a key custodian, as a security administrator."""
-    new_password = _read_secret(new_password_file, f"{new_login} 的新口令 / new password of {new_login}")
-    password = _read_secret(password_file, f"{login} 的口令 / password of {login}") if login else ""
-
-    async def work(parts: Parts) -> None:
-        async with parts.db.read() as connection:
-            guarded = await operators.has_role(connection, "security_admin")
-        by = "installation"
-        if guarded or login:
-            who = await operators.log_in(parts.db, login=login, password=password, now=clock.now())
-            who.require("console:operators")
-            by = who.operator_id
-        async with parts.db.transaction() as connection:
-            operator_id = await operators.add(
-                connection,
-                login=new_login,
-                name=name,
-                roles=frozenset({"key_custodian"}),
-                password=new_password,
-                institution_id=None,
-                now=clock.now(),
-            )
-            await audit.record(
-                connection,
-                actor=by,
-                action="keys:custodian",
-                object_kind="operator",
-                object_id=operator_id,
-                request_id=operator_id,
-                now=clock.now(),
-            )
-
-    asyncio.run(_with_parts(work))
-    typer.echo(f"已登记 / entered: {new_login} {name}")
-
-
 def show() -> None:
     """列出密钥版本、待办操作和重新加密进度 / List versions, open ceremonies, re-sealing."""
-    asyncio.run(_with_parts(key_tables.show))
+    asyncio.run(with_parts(key_tables.show))
 
 
 def propose(
@@ -129,16 +86,22 @@ def propose(
     reason: Annotated[str, typer.Option(prompt="事由 / reason", help="事由 / why")],
     parts: Annotated[int, typer.Option(help="保管人数 2–5 / custodians (import-component, backup, restore)")] = 0,
     kcv: Annotated[str, typer.Option(help="整个密钥的校验值 / KCV of the whole key (import-*)")] = "",
+    emergency: Annotated[
+        bool, typer.Option("--emergency", help="密钥泄露等紧急情况，有效的码会被拒绝 / valid codes may be refused")
+    ] = False,
     login: Login,
     password_file: PasswordFile = "",
 ) -> None:
     """提出密钥操作，由第二人批准 / Propose a change of keys for a second custodian to approve."""
-    request = Request(action=action, usage=usage, version=version, parts=parts, kcv=kcv.upper())
+    request = Request(action=action, usage=usage, version=version, parts=parts, kcv=kcv.upper(), emergency=emergency)
 
-    async def work(_parts: Parts, verbs: Ceremonies, who: Operator) -> str:
-        return await verbs.propose(request, reason=reason, operator=who, now=clock.now())
+    async def work(_parts: Parts, verbs: Ceremonies, who: Operator) -> tuple[str, Affected | None]:
+        proposed = await verbs.propose(request, reason=reason, operator=who, now=clock.now())
+        return proposed, await verbs.affected(request, now=clock.now())
 
-    approval_id = _as_operator(login, password_file, work)
+    approval_id, affected = _as_operator(login, password_file, work)
+    if affected is not None:
+        typer.echo(key_tables.refuses(affected, now=clock.now()))
     typer.echo(
         f"已提出 / proposed: {approval_id}\n请第二人执行 / the second person runs: ymt keys approve {approval_id}"
     )
@@ -148,6 +111,11 @@ def approve(approval_id: str, *, login: Login, password_file: PasswordFile = "")
     """批准并立即执行（需要分量或文件的除外）/ Approve, and perform at once what needs nothing else."""
 
     async def work(parts: Parts, verbs: Ceremonies, who: Operator) -> tuple[Ceremony, Done | None]:
+        async with parts.db.read() as connection:
+            asked = await queries.find(connection, approval_id)
+        affected = await verbs.affected(asked.request, now=clock.now())
+        if affected is not None:
+            typer.echo(key_tables.refuses(affected, now=clock.now()))
         done = await verbs.approve_and_run(approval_id, operator=who, now=clock.now())
         async with parts.db.read() as connection:
             return await queries.find(connection, approval_id), done
@@ -240,7 +208,7 @@ def transport_key() -> None:
     async def work(parts: Parts) -> str:
         return (await asyncio.to_thread(parts.vault.device.transport_public_key)).hex()
 
-    typer.echo(asyncio.run(_with_parts(work)))
+    typer.echo(asyncio.run(with_parts(work)))
 
 
 def reseal(
@@ -253,46 +221,25 @@ def reseal(
         Console().print(await key_tables.sealed(parts))
         return done
 
-    done = asyncio.run(_with_parts(work))
+    done = asyncio.run(with_parts(work))
     if not status:
         typer.echo(f"本次重新加密 {done} 条 / sealed anew: {done}")
 
 
-async def _with_parts(work: Callable[[Parts], Awaitable[T]]) -> T:
-    log.set_up(process="keys", level=40)
-    parts = assemble(settings.load())
-    try:
-        return await work(parts)
-    finally:
-        await parts.close()
-
-
 def _as_operator(login: str, password_file: str, work: Work[T]) -> T:
-    password = _read_secret(password_file, f"{login} 的口令 / password of {login}")
+    password = read_secret(password_file, f"{login} 的口令 / password of {login}")
 
     async def logged_in(parts: Parts) -> T:
         who = await operators.log_in(parts.db, login=login, password=password, now=clock.now())
         who.require(PERMISSION)
         return await work(parts, ceremonies(parts), who)
 
-    return asyncio.run(_with_parts(logged_in))
-
-
-def _read_secret(file: str, prompt: str) -> str:
-    """Read one line without echo, from a file, or from standard input (``-``)."""
-    try:
-        if file == "-":
-            return sys.stdin.readline().rstrip("\r\n")
-        if file:
-            return Path(file).read_text("utf-8").strip()
-        return getpass.getpass(f"{prompt}: ")
-    except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise InputUnreadable(what=prompt) from error
+    return asyncio.run(with_parts(logged_in))
 
 
 def _read_component(file: str, prompt: str) -> tuple[bytes, str]:
     """Read ``32 hex characters`` and the KCV written beside them; at a terminal the two are asked for one by one."""
-    words = _read_secret(file, f"{prompt}（32位十六进制 / 32 hex characters）").split()
+    words = read_secret(file, f"{prompt}（32位十六进制 / 32 hex characters）").split()
     kcv = words.pop() if len(words) > 1 and len(words[-1]) < _COMPONENT_CHARACTERS // 4 else ""
     try:
         value = bytes.fromhex("".join(words))

@@ -32,6 +32,9 @@ ScriptArguments = Annotated[list[str] | None, typer.Argument(help="传给脚本�
 _SETTLED = {"import", "demo", "reconcile", "records", "migrate", "seed", "keys", "verify"}
 """Commands that work on an installation."""
 
+_HOMES = {"import": "imports"} | {name: name for name in ("reconcile", "demo", "verify", "records", "keys")}
+"""Modules of the commands that register themselves; the one that is asked for is imported alone."""
+
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -167,7 +170,8 @@ def run() -> None:
     os.environ.setdefault("PYTHONUTF8", "1")
     own = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     if not own.intersection(sys.argv[1:2]):  # what they import costs two seconds that no other command needs
-        for module_name in ("reconcile", "imports", "demo", "verify", "records", "keys"):
+        asked = [_HOMES[word] for word in sys.argv[1:2] if word in _HOMES]
+        for module_name in asked or _HOMES.values():
             _add_commands(module_name)
     try:
         _know_settings()
