@@ -29,6 +29,14 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/accounts/{vuid}/certificate"): "AI",
     ("POST", "/api/v1/accounts/{vuid}/update"): "AI",
     ("GET", "/api/v1/accounts/{vuid}/history"): "AI",
+    ("POST", "/api/v1/accounts/{vuid}/bank-cards"): "AI",
+    ("GET", "/api/v1/accounts/{vuid}/bank-cards"): "AI",
+    ("POST", "/api/v1/accounts/{vuid}/bank-cards/{binding_id}/confirm"): "AI",
+    ("POST", "/api/v1/accounts/{vuid}/bank-cards/{binding_id}/default"): "AI",
+    ("POST", "/api/v1/accounts/{vuid}/bank-cards/{binding_id}/unbind"): "AI",
+    ("POST", "/api/v1/accounts/{vuid}/insurance-cards"): "AI",
+    ("GET", "/api/v1/accounts/{vuid}/insurance-cards"): "AI",
+    ("POST", "/api/v1/accounts/{vuid}/insurance-cards/{binding_id}/unbind"): "AI",
     ("GET", "/api/v1/accounts/{vuid}/aliases"): "AI",
     ("POST", "/api/v1/accounts/{vuid}/aliases/{alias}"): "AI",
     ("GET", "/api/v1/accounts/{vuid}/family"): "AI",
@@ -91,7 +99,9 @@ ABSENT = {
     "serial": "L000000000",
     "alias": "E" * 64,
     "relation_id": "fam_" + "0" * 32,
+    "binding_id": "bkc_" + "0" * 32,
 }
+UNBINDING = {"id_type": "01", "id_number": "11010519491231002X", "number": "6222021700000000012"}
 NEW_ITEMS = [{"name": "西药费", "amount_fen": 100}]
 
 
@@ -107,6 +117,11 @@ def bodies(facts: dict[str, str]) -> dict[str, Any]:
         "/api/v1/accounts/{vuid}/update": {"address": "陕西省西安市"},
         "/api/v1/accounts/{vuid}/aliases/{alias}": {"on": False},
         "/api/v1/accounts/{vuid}/family": {"member_vuid": facts["vuid"], "relation": "20", "consent": "birth"},
+        "/api/v1/accounts/{vuid}/bank-cards": {"number": "6222021700000000012"},
+        "/api/v1/accounts/{vuid}/bank-cards/{binding_id}/confirm": {"code": "123456"},
+        "/api/v1/accounts/{vuid}/bank-cards/{binding_id}/unbind": UNBINDING,
+        "/api/v1/accounts/{vuid}/insurance-cards": {"kind": "social_card", "number": "61A123456", "password": "123456"},
+        "/api/v1/accounts/{vuid}/insurance-cards/{binding_id}/unbind": UNBINDING,
         "/api/v1/physical-cards/{card_id}/state": {"state": "lost"},
         "/api/v1/physical-cards/{card_id}/replace": {"card_number": "6101-of-another"},
         "/api/v1/codes": {"vuid": facts["vuid"]},

@@ -87,10 +87,19 @@ class Client:
         return reply.json() if reply.content else None
 
     def register_account(
-        self, resident: Mapping[str, str], *, real_name: str, idempotency_key: str | None = None
+        self,
+        resident: Mapping[str, str],
+        *,
+        real_name: str,
+        proof: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
     ) -> Any:
-        """Register a resident and return the card account; the same resident again gives the same account."""
-        body = {"resident": dict(resident), "real_name": real_name}
+        """Register a resident and return the card account; the same resident again gives the same account.
+
+        ``proof`` goes with ``bank_online`` (bank_card, bank_phone) and ``insurance_online`` (insurance_card).
+        """
+        body: dict[str, Any] = {"resident": dict(resident), "real_name": real_name}
+        body |= {} if proof is None else {"proof": dict(proof)}
         return self.call("POST", "/api/v1/accounts", body, idempotency_key=idempotency_key)
 
     def read_account(self, vuid: str) -> Any:
@@ -100,6 +109,77 @@ class Client:
     def change_account_state(self, vuid: str, state: str, *, idempotency_key: str | None = None) -> Any:
         """Set an account ``active``, ``frozen`` or ``cancelled``."""
         return self.call("POST", f"/api/v1/accounts/{vuid}/state", {"state": state}, idempotency_key=idempotency_key)
+
+    def start_bank_card(
+        self, vuid: str, number: str, *, phone: str | None = None, idempotency_key: str | None = None
+    ) -> Any:
+        """Begin to bind a bank card; ``phone`` is the one that the bank knows, if not the resident's own."""
+        body = {"number": number} | ({} if phone is None else {"phone": phone})
+        return self.call("POST", f"/api/v1/accounts/{vuid}/bank-cards", body, idempotency_key=idempotency_key)
+
+    def confirm_bank_card(
+        self,
+        vuid: str,
+        binding_id: str,
+        *,
+        code: str | None = None,
+        amount_fen: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Any:
+        """Hand in what the bank sent: the code of an SMS, or the small amount in fen."""
+        body = {name: value for name, value in (("code", code), ("amount_fen", amount_fen)) if value is not None}
+        target = f"/api/v1/accounts/{vuid}/bank-cards/{binding_id}/confirm"
+        return self.call("POST", target, body, idempotency_key=idempotency_key)
+
+    def bank_cards(self, vuid: str) -> Any:
+        """List the bank cards of an account, masked."""
+        return self.call("GET", f"/api/v1/accounts/{vuid}/bank-cards")
+
+    def choose_default_bank_card(self, vuid: str, binding_id: str, *, idempotency_key: str | None = None) -> Any:
+        """Make a bound bank card the default one."""
+        target = f"/api/v1/accounts/{vuid}/bank-cards/{binding_id}/default"
+        return self.call("POST", target, idempotency_key=idempotency_key)
+
+    def unbind_bank_card(
+        self,
+        vuid: str,
+        binding_id: str,
+        *,
+        id_type: str,
+        id_number: str,
+        number: str,
+        idempotency_key: str | None = None,
+    ) -> Any:
+        """Take a bank card off; certificate and whole card number prove it."""
+        body = {"id_type": id_type, "id_number": id_number, "number": number}
+        target = f"/api/v1/accounts/{vuid}/bank-cards/{binding_id}/unbind"
+        return self.call("POST", target, body, idempotency_key=idempotency_key)
+
+    def bind_insurance_card(
+        self, vuid: str, number: str, *, password: str, kind: str = "social_card", idempotency_key: str | None = None
+    ) -> Any:
+        """Bind a ``social_card`` (社保卡) or a ``cooperative_card`` (合疗证); the insurer checks the password."""
+        body = {"kind": kind, "number": number, "password": password}
+        return self.call("POST", f"/api/v1/accounts/{vuid}/insurance-cards", body, idempotency_key=idempotency_key)
+
+    def insurance_cards(self, vuid: str) -> Any:
+        """List the insurance cards of an account: kind of insurance and place, numbers masked."""
+        return self.call("GET", f"/api/v1/accounts/{vuid}/insurance-cards")
+
+    def unbind_insurance_card(
+        self,
+        vuid: str,
+        binding_id: str,
+        *,
+        id_type: str,
+        id_number: str,
+        number: str,
+        idempotency_key: str | None = None,
+    ) -> Any:
+        """Take an insurance card off; certificate and whole card number prove it."""
+        body = {"id_type": id_type, "id_number": id_number, "number": number}
+        target = f"/api/v1/accounts/{vuid}/insurance-cards/{binding_id}/unbind"
+        return self.call("POST", target, body, idempotency_key=idempotency_key)
 
     def make_page_link(self, vuid: str, *, idempotency_key: str | None = None) -> Any:
         """Return a one-time link to the resident's own card page."""

@@ -77,6 +77,11 @@ class Call:
         self._personal: bool = request.route_handler.opt.get("reads") == "personal"
         self._path = request.url.path
 
+    @property
+    def key(self) -> str:
+        """Return the caller's idempotency key; empty when it sent none."""
+        return self._key
+
     async def read(self, query: Callable[[Connection], Awaitable[Shape]]) -> Shape:
         """Run a query; where the route reads personal data the audit row is written with it."""
         if not self._personal:

@@ -26,6 +26,7 @@ from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards import routes as cards
 from yimatong.cards.accounts.registration import Registrar
 from yimatong.cards.codes.endpoints import VERIFY_PATH, verify
+from yimatong.cards.codes.issuing import Issuer
 from yimatong.cards.codes.item import Item
 from yimatong.cards.codes.schemas import CodeToVerify, VerifiedCode
 from yimatong.cards.codes.verification import Verifier
@@ -58,7 +59,7 @@ def build(settings: Settings) -> ASGIApp:
         openapi=openapi(),
         ready_checks=[parts.ready],
         guards=[require_permission, require_exact_body],
-        dependencies={**_dependencies(parts, verifications), **_registration(parts)},
+        dependencies={**_dependencies(parts, verifications), **_shared(parts)},
         on_shutdown=[parts.close],
     )
     return SignedEdge(
@@ -76,6 +77,7 @@ def _dependencies(parts: Parts, verifications: Batch[Item, VerifiedCode]) -> dic
 
     fixed = {
         "verifications": verifications,
+        "bindings": parties.bindings(parts.db, parts.vault, parts.outbound, parts.settings),
         "real_name": parties.real_name(parts.outbound, parts.settings),
         "web_url": parts.settings.addresses.web,
         "core_url": parts.settings.addresses.core,
@@ -94,11 +96,13 @@ def _dependencies(parts: Parts, verifications: Batch[Item, VerifiedCode]) -> dic
     }
 
 
-def _registration(parts: Parts) -> dict[str, Provide]:
-    """Return the shared paths of registration: one reads and asks the device, one stores."""
+def _shared(parts: Parts) -> dict[str, Provide]:
+    """Return the shared paths: issues of codes; registration, where one reads and asks the device and one stores."""
     registrar = Registrar(parts.vault)
     write = sharing(registrar.register, lambda: parts.vault.sealer("answers"))
+    issue = sharing(Issuer(parts.vault).issue, lambda: parts.vault.sealer("answers"))
     return {
+        "issues": _always(parts.db.batch(issue)),
         "preparations": _always(parts.db.batch(registrar.look_up)),
         "registrations": _always(parts.db.batch(write)),
     }

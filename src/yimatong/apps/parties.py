@@ -6,7 +6,10 @@ In production the keys of the simulators' test site count as no contract: such a
 from __future__ import annotations
 
 from yimatong.cards.accounts.real_name import OnlineRealNameCheck
+from yimatong.cards.bindings.issuers import Bank, Desk, Insurer
 from yimatong.cards.parties import Party
+from yimatong.crypto.vault import Vault
+from yimatong.kit.db import Database
 from yimatong.kit.http import Outbound
 from yimatong.kit.settings import TEST_SITE_SECRET, Settings
 
@@ -52,6 +55,17 @@ def real_name(outbound: Outbound, settings: Settings) -> OnlineRealNameCheck:
             "bank_online": bank(outbound, settings),
             "insurance_online": insurer(outbound, settings),
         }
+    )
+
+
+def bindings(db: Database, vault: Vault, outbound: Outbound, settings: Settings) -> Desk:
+    """Return what binding cards needs."""
+    return Desk(
+        db=db,
+        vault=vault,
+        bank=Bank(bank(outbound, settings)),
+        insurer=Insurer(insurer(outbound, settings), bytes.fromhex(settings.insurer_public_key)),
+        bank_cards_max=settings.bank_cards_max,
     )
 
 

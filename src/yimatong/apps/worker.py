@@ -15,9 +15,10 @@ from procrastinate import App
 
 from yimatong.access import callers, idempotency, sessions
 from yimatong.access.caller import PLATFORM
-from yimatong.apps import keys
+from yimatong.apps import keys, parties
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.batches import service as batches
+from yimatong.cards.bindings import tasks as bindings
 from yimatong.cards.codes import service as codes
 from yimatong.cards.codes import uploads
 from yimatong.cards.records import retention
@@ -51,6 +52,7 @@ async def run(settings: Settings) -> None:
             group.create_task(loop("relay", lambda: relay.deliver_due(now=clock.now()), pause_s=RELAY_PAUSE_S))
             group.create_task(loop("seal", lambda: seal(parts), pause_s=SEAL_PAUSE_S))
             group.create_task(loop("follow-up", lambda: follow_up(parts), pause_s=FOLLOW_UP_PAUSE_S))
+            group.create_task(loop("bindings", lambda: follow_bindings(parts), pause_s=FOLLOW_UP_PAUSE_S))
             group.create_task(loop("jobs", lambda: work(scheduled), pause_s=5.0))
             group.create_task(loop("revive", lambda: jobs.revive(scheduled), pause_s=REVIVE_PAUSE_S))
     finally:
@@ -117,6 +119,12 @@ def anchor_of(settings: Settings) -> Path:
 async def follow_up(parts: Parts) -> int:
     """Ask the channels for payments and refunds that are due."""
     return await payments.run_due(parts.desk, now=clock.now())
+
+
+async def follow_bindings(parts: Parts) -> int:
+    """Ask banks and insurers about bound cards that are due."""
+    desk = parties.bindings(parts.db, parts.vault, parts.outbound, parts.settings)
+    return await bindings.run_due(desk, now=clock.now())
 
 
 async def work(scheduled: App) -> int:

@@ -8,7 +8,8 @@ from typing import Final
 from yimatong.access.resealing import SealedColumn, SealedFiles
 from yimatong.cards.accounts import history
 from yimatong.cards.batches import chunks, queries
-from yimatong.cards.models import account_event, arrival, batch_chunk, physical_card
+from yimatong.cards.bindings import queries as bindings
+from yimatong.cards.models import account_event, arrival, batch_chunk, binding, physical_card
 from yimatong.cards.registry import arrivals, service
 
 PLACES: Final = (
@@ -17,6 +18,8 @@ PLACES: Final = (
     SealedColumn(table=batch_chunk, key=("batch_id", "seq"), column="sealed", aad=chunks.aad),
     SealedColumn(table=batch_chunk, key=("batch_id", "seq"), column="bad_sealed", aad=queries.bad_aad),
     SealedColumn(table=arrival, key=("arrival_id",), column="sealed", aad=arrivals.aad),
+    SealedColumn(table=binding, key=("vuid", "binding_id"), column="sealed", aad=bindings.aad),
+    SealedColumn(table=binding, key=("vuid", "binding_id"), column="agreement", aad=bindings.agreement_aad),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from yimatong.cards.accounts import endpoints as accounts
 from yimatong.cards.batches import endpoints as batches
+from yimatong.cards.bindings import endpoints as bindings
 from yimatong.cards.certificates import endpoints as certificates
 from yimatong.cards.codes import endpoints as codes
 from yimatong.cards.entries import endpoints as entries
@@ -18,6 +19,7 @@ from yimatong.cards.updates import endpoints as updates
 ROUTES = [
     *accounts.ROUTES,
     *batches.ROUTES,
+    *bindings.ROUTES,
     *certificates.ROUTES,
     *entries.ROUTES,
     *family.ROUTES,

@@ -25,7 +25,7 @@ from yimatong.cards.errors import (
 from yimatong.cards.parties import Party
 from yimatong.empi.persons.schemas import Demographics, RealNameMark
 from yimatong.kit.errors import PlatformError
-from yimatong.standards import bank_cards, insurance_cards
+from yimatong.standards import bank_cards, insurance_cards, phones
 from yimatong.standards.errors import BankCardChecksum, BankCardIssuerUnknown, BankCardShape, InsuranceCardShape
 
 LEVELS: Final[dict[str, int]] = {
@@ -129,7 +129,11 @@ def _police(resident: Demographics, _proof: RealNameProof) -> dict[str, object]:
 def _bank(resident: Demographics, proof: RealNameProof) -> dict[str, object]:
     number = bank_cards.normalise(proof.bank_card or "")
     bank_cards.issuer(number)
-    return {**_police(resident, proof), "card_number": number, "phone": proof.bank_phone or resident.phone}
+    return {
+        **_police(resident, proof),
+        "card_number": number,
+        "phone": phones.normalise(proof.bank_phone or resident.phone),
+    }
 
 
 def _insurance(resident: Demographics, proof: RealNameProof) -> dict[str, object]:

@@ -40,6 +40,7 @@ binding = Table(
     Column("sent_to", Text, nullable=False, server_default=""),
     Column("tries_left", SmallInteger),
     Column("expires_at", DateTime(timezone=True)),
+    Column("last_answer", Text),
     Column("agreement", LargeBinary),
     Column("is_default", Boolean, nullable=False, server_default=text("false")),
     Column("made_by", Text, nullable=False),
@@ -66,7 +67,8 @@ binding = Table(
 """One card of one account. ``sealed`` is the number, ``agreement`` the issuer's agreement number, ``tail`` is shown.
 
 ``pending`` is what the issuer was asked and has not answered: to open the binding, to confirm it, to end it; it is
-asked again from ``ask_at`` on. A live card has one row in the whole province.
+asked again from ``ask_at`` on. ``last_answer`` is the request that last answered the challenge: sent
+again it costs no further try. A live card has one row in the whole province.
 """
 
 binding_tries = Table(

@@ -10,6 +10,7 @@ from sqlalchemy import Row, update
 from yimatong.cards.accounts import history, queries
 from yimatong.cards.accounts.history import Origin
 from yimatong.cards.accounts.schemas import AccountState, StateChange
+from yimatong.cards.bindings import settling as bindings
 from yimatong.cards.errors import AccountCancelled, DeathNeedsInstitution, FreezeByStronger
 from yimatong.cards.models import account
 from yimatong.cards.registry.service import announce
@@ -72,6 +73,8 @@ async def change_state(
             after={"state": wanted.state},
             reason=wanted.reason,
         )
+        if wanted.state == "cancelled":
+            await bindings.end_all(connection, await vault.sealer(), row.vuid, origin=origin, now=now)
         await announce(connection, [row.vuid], now=now)
     return AccountState(vuid=row.vuid, state=wanted.state, changed_at=now)
 

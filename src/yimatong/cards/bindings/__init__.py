@@ -1,0 +1,1 @@
+"""Bank cards and insurance cards bound to a card account."""
