@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from yimatong.cards.codec import static_text
 from yimatong.cards.labels import kiosk
+from yimatong.crypto.gm.sm3 import HmacSm3
 from yimatong.kit import clock
 from yimatong.standards import id_number
 
@@ -22,9 +23,11 @@ TERMINAL = "term-1"
 NAME, NUMBER = "张三丰", "61010219800102011" + id_number.check_digit("61010219800102011")
 
 
-def line_of(**facts: str) -> str:
+def line_of(*, secret: bytes = bytes(32), at: int | None = None, **facts: str) -> str:
     """Type what a certificate reader's program types."""
-    return kiosk.LINE_MARK + base64.urlsafe_b64encode(json.dumps(facts).encode()).decode().rstrip("=")
+    payload = base64.urlsafe_b64encode(json.dumps(facts).encode()).decode().rstrip("=")
+    at = int(clock.now().timestamp()) if at is None else at
+    return f"{kiosk.LINE_MARK}{payload}.{at}.{kiosk.line_signature(HmacSm3(secret), payload, at)}"
 
 
 @pytest.fixture
@@ -92,6 +95,17 @@ def test_a_certificate_becomes_a_label_and_the_page_ends(open_kiosk, stage, shoo
     shoot(page, "kiosk-upright-label-zh")
     page.clock.run_for(31_000)
     page.wait_for_url("**/kiosk")
+
+
+@pytest.mark.parametrize("forged", [{"secret": b"\1" * 32}, {"at": 1_700_000_000}])
+def test_a_certificate_that_nobody_laid_on_the_reader_is_refused(open_kiosk, stage, forged):
+    """The scanner of codes types into the same field: a QR code with somebody's number and name is no certificate."""
+    page = open_kiosk(LYING, quiet=False)
+    page.goto("/kiosk/scan/certificate")
+    expect(page.locator("[data-wedge]")).to_be_focused()
+    type_line(page, line_of(id_type="01", id_number=NUMBER, name=NAME, **forged))
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert page.locator(".paper").count() == 0
 
 
 def test_what_cannot_be_read_says_what_to_do(open_kiosk, stage, shoot):

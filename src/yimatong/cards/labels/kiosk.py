@@ -7,6 +7,7 @@ browser with it; the session stands for that terminal and ends with the day, or 
 from __future__ import annotations
 
 import base64
+import hmac
 import re
 from datetime import datetime
 from typing import Final
@@ -14,7 +15,7 @@ from typing import Final
 import msgspec
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from yimatong.access import sessions
+from yimatong.access import request_auth, sessions
 from yimatong.access.caller import Caller
 from yimatong.cards.accounts import queries as accounts
 from yimatong.cards.accounts.real_name import LEVELS
@@ -23,6 +24,7 @@ from yimatong.cards.labels.schemas import LabelOf
 from yimatong.cards.labels.service import Printing, Ready, folded, prepared, prepared_many
 from yimatong.cards.models import holder
 from yimatong.cards.symbologies import layout, paper
+from yimatong.crypto.gm.sm3 import HmacSm3
 from yimatong.crypto.vault import Vault
 from yimatong.empi.errors import PersonDisagrees
 from yimatong.empi.persons import queries as persons
@@ -34,7 +36,8 @@ from yimatong.standards import id_number, names
 
 LINK_S: Final = 300
 LINE_MARK: Final = "YMTID1."
-_LINE: Final = re.compile(r"YMTID1\.([A-Za-z0-9_-]{16,2048})={0,2}")
+LINE_S: Final = 60
+_LINE: Final = re.compile(r"YMTID1\.([A-Za-z0-9_-]{16,2048})\.([0-9]{1,12})\.([0-9a-f]{64})", re.ASCII)
 _ID_CARD: Final = "01"
 
 
@@ -90,17 +93,30 @@ def is_certificate(line: str) -> bool:
     return line.startswith(LINE_MARK)
 
 
-def certificate_of(line: str) -> CertificateRead:
-    """Read the line of a certificate reader: ``YMTID1.`` and base64url of JSON. Pure.
+def line_signature(key: HmacSm3, payload: str, timestamp: int) -> str:
+    """Return what the kiosk's own program signs a certificate's line with, under the terminal's secret. Pure."""
+    return request_auth.sign(key, f"{LINE_MARK}{payload}\n{timestamp}\n".encode())
+
+
+def certificate_of(line: str, *, key: HmacSm3, now: datetime) -> CertificateRead:
+    """Read the line of a certificate reader: ``YMTID1.``, base64url of JSON, Unix seconds, signature. Pure.
+
+    The scanner of codes types into the same field: without the signature anybody could show it a QR code that says
+    whose certificate lies on the reader.
 
     Raises:
-        CertificateUnreadable: anything else.
+        CertificateUnreadable: anything else, a line older than ``LINE_S``, or another terminal's.
     """
     found = _LINE.fullmatch(line)
     if found is None:
         raise CertificateUnreadable(audit="no certificate line")
+    payload, timestamp, signature = found[1], int(found[2]), found[3]
+    if not hmac.compare_digest(line_signature(key, payload, timestamp), signature):
+        raise CertificateUnreadable(audit="signature does not hold")
+    if abs(now.timestamp() - timestamp) > LINE_S:
+        raise CertificateUnreadable(audit="too old")
     try:
-        plain = base64.urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4))
+        plain = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
         return _certificate.decode(plain)
     except (ValueError, msgspec.DecodeError) as error:
         raise CertificateUnreadable(audit=type(error).__name__) from error

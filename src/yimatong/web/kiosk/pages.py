@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from yimatong.access import sessions
 from yimatong.access.caller import Caller
+from yimatong.access.callers import KnownCaller
 from yimatong.cards.errors import (
     AccountFrozen,
     CardNotApplied,
@@ -45,7 +46,7 @@ START_S: Final = 60
 
 _KEY: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _ENTRY: Final = re.compile(r"([0-9A-F]{64})\|([A-Za-z0-9_]{0,64})\|([^|]{1,60})")
-_LINE_MAX: Final = 2100
+_LINE_MAX: Final = 2200
 _SERVER_SIDE: Final = 500
 _ADVICE: Final[tuple[tuple[type[PlatformError], str], ...]] = (
     (CertificateUnreadable, "kiosk.advice.certificate"),
@@ -158,8 +159,8 @@ def _kiosk(page: Page) -> Kiosk:
     return kiosk.kiosk_of(page.subject)
 
 
-async def _terminal(page: Page) -> Caller:
-    """Return the terminal that this browser belongs to, as long as it is approved.
+async def _known(page: Page) -> KnownCaller:
+    """Return the terminal that this browser belongs to, with its key, as long as it is approved.
 
     Raises:
         CallerUnknown, CallerNotApproved, NotPermitted.
@@ -170,7 +171,12 @@ async def _terminal(page: Page) -> Caller:
     known = await directory.get(_kiosk(page).caller_id)
     known.require_approved()
     known.caller.require("labels:print")
-    return known.caller
+    return known
+
+
+async def _terminal(page: Page) -> Caller:
+    """Return the terminal itself; errors as ``_known``."""
+    return (await _known(page)).caller
 
 
 async def _desk(page: Page) -> None:
@@ -193,10 +199,11 @@ async def _printing(page: Page, key: str) -> Printing:
 
 async def _find(page: Page, line: str, key: str) -> Found:
     """Find whoever the reader's line stands for: a certificate's, or a code's, which is verified and used up."""
-    caller, read_code = await _terminal(page), page.parts.read_code
+    known, read_code = await _known(page), page.parts.read_code
+    caller = known.caller
     line = line.strip()[:_LINE_MAX]
     if kiosk.is_certificate(line):
-        read = kiosk.certificate_of(line)
+        read = kiosk.certificate_of(line, key=known.key, now=page.now)
 
         async def look(tx: Connection) -> Found:
             return await kiosk.by_certificate(tx, page.vault, read, caller=caller, now=page.now)
