@@ -61,7 +61,7 @@ async def ours(terminals: dict[str, bytes], address: str, arguments: argparse.Na
         outcome = await _load.drive(
             place.hostname or "", place.port or 0, prepared.requests, connections=arguments.connections
         )
-        bad = prepared.wrong(outcome.answers, status=201, holds=b'"code":"')
+        bad = prepared.wrong(outcome.answers, status=201, holds=b'"text":"')
         if done >= 0:
             seconds, errors = seconds + outcome.seconds, errors + bad
             latencies += outcome.latencies

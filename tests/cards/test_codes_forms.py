@@ -17,6 +17,7 @@ from yimatong.access.caller import PLATFORM
 from yimatong.apps.assembly import assemble
 from yimatong.cards.codec import Purpose, parse
 from yimatong.cards.codes import offline, policies, service, signing, uploads
+from yimatong.cards.codes.issuing import Order
 from yimatong.cards.codes.policies import CodePolicy
 from yimatong.cards.codes.schemas import NewCode
 from yimatong.cards.errors import CodeExpired, CodeNotGenuine, CodeWrongPurpose, PolicyInvalid
@@ -171,7 +172,8 @@ def test_signing_key_that_is_switched_off(client: Clients, vuid: str, act: Any) 
 def with_token(act: Any, vuid: str, token: str) -> str:
     wanted = NewCode(vuid=vuid, code_class="visit")
     common = {"scope": PLATFORM, "issuer_id": "payments", "request_id": "req_test", "now": clock.now()}
-    return str(act(lambda tx, vault: service.issue_with_token(tx, vault, wanted, token=token, **common)).text)
+    order = Order(wanted=wanted, token=token, **common)
+    return str(act(lambda tx, vault: service.issue_with_token(tx, vault, order)).text)
 
 
 def test_two_in_one_is_genuine_with_its_own_token_only(client: Clients, vuid: str, act: Any) -> None:

@@ -12,7 +12,9 @@ from litestar.params import JSONBody
 from yimatong.access import idempotency
 from yimatong.access.edge import Call, documented
 from yimatong.access.errors import IdempotencyKeyMissing, IdempotencyKeyReused
+from yimatong.access.shared import SharedWrite
 from yimatong.cards.codes import service, signing, uploads
+from yimatong.cards.codes.issuing import Order
 from yimatong.cards.codes.item import Item
 from yimatong.cards.codes.schemas import (
     CodeToVerify,
@@ -46,6 +48,9 @@ from yimatong.cards.errors import (
 from yimatong.crypto.errors import KeyNotFound
 from yimatong.kit.db import Batch
 
+Issues = Batch[SharedWrite[Order], tuple[int, bytes]]
+"""The shared path of issues: many in one transaction."""
+
 VERIFY_PATH = "/api/v1/codes/verify"
 
 
@@ -64,19 +69,21 @@ VERIFY_PATH = "/api/v1/codes/verify"
         KeyNotFound,
     ),
 )
-async def issue_code(data: JSONBody[NewCode], call: NamedDependency[Call]) -> Response[bytes]:
+async def issue_code(
+    data: JSONBody[NewCode], call: NamedDependency[Call], issues: NamedDependency[Issues]
+) -> Response[bytes]:
     """Issue a static, dynamic or offline code of an account that the caller holds."""
-    return await call.write(
-        lambda tx: service.issue(
-            tx,
-            call.vault,
-            data,
-            scope=call.caller.scope,
-            issuer_id=call.caller.caller_id,
-            request_id=call.request_id,
-            now=call.now,
-        )
+    order = Order(
+        wanted=data,
+        scope=call.caller.scope,
+        issuer_id=call.caller.caller_id,
+        request_id=call.request_id,
+        now=call.now,
     )
+    try:
+        return await call.write_shared(issues, order)
+    except AccountNotFound:  # a guardian may still show it, which is rare and asked alone
+        return await call.write(lambda tx: service.issue(tx, call.vault, order))
 
 
 @post(

@@ -19,9 +19,9 @@ from sqlalchemy.dialects.postgresql import insert
 from yimatong.access.caller import Caller
 from yimatong.cards.codec import SERVES, TTL_S_MAX, parse
 from yimatong.cards.codes import offline, signing
+from yimatong.cards.codes.issuing import REMEMBERED_S
 from yimatong.cards.codes.judgement import SKEW_S_MAX
 from yimatong.cards.codes.schemas import OfflineBundle, OfflineKeys, OfflineSeen, OfflineUploaded, OfflineUploads
-from yimatong.cards.codes.service import REMEMBERED_S
 from yimatong.cards.errors import CodeExpired, CodeWrongPurpose
 from yimatong.cards.models import account, code_record, code_use, offline_use
 from yimatong.crypto.gm.sm3 import sm3

@@ -234,7 +234,10 @@ def _after(use: Item, known: EarlierUse | None) -> EarlierUse:
 
 
 def _charge_failures(items: Sequence[Item]) -> None:
-    """Charge the failures of each code to one item of the first round: its user, if it has one."""
+    """Charge the failures of each code to one item: to its last use of this batch, if it has one.
+
+    Uses of this batch come before its failures, so that a third failure does not burn what was judged good beside it.
+    """
     bearers: dict[tuple[str, int, bytes], Item] = {}
     failed = []
     for item in items:
@@ -244,8 +247,8 @@ def _charge_failures(items: Sequence[Item]) -> None:
             failed.append(item)
         elif not item.consumes:
             continue
-        bearer = bearers.setdefault(item.use_key, item)
-        if item.consumes and not bearer.consumes:
+        bearers.setdefault(item.use_key, item)
+        if item.consumes:
             bearers[item.use_key] = item
     for item in failed:
         bearers[item.use_key].fails += 1

@@ -12,8 +12,10 @@ from litestar.params import FromPath
 from yimatong.access import callers, sessions
 from yimatong.access.caller import PLATFORM
 from yimatong.cards.accounts import queries as accounts
+from yimatong.cards.bindings import queries as bindings
 from yimatong.cards.codes import queries as codes
 from yimatong.cards.codes import service
+from yimatong.cards.codes.issuing import Order
 from yimatong.cards.codes.schemas import CodeRecord, IssuedCode, NewCode
 from yimatong.kit.db import Connection
 from yimatong.web.errors import FilterInvalid
@@ -51,7 +53,14 @@ async def show_card(page: NamedDependency[Page]) -> Response[str]:
 
     async def look(tx: Connection) -> dict[str, Any]:
         card = await accounts.card_view(tx, page.vault, page.subject)
-        return {"card": card, "uses": await _uses(tx, page)}
+        bank = (await bindings.bank_cards(tx, page.subject, scope=PLATFORM)).cards
+        insurance = (await bindings.insurance_cards(tx, page.subject, scope=PLATFORM)).cards
+        return {
+            "card": card,
+            "uses": await _uses(tx, page),
+            "bank_cards": [each for each in bank if each.state == "confirmed"],
+            "insurance_cards": [each for each in insurance if each.state == "confirmed"],
+        }
 
     return page.html("citizen/card.html", purposes=PURPOSES, **await page.read(look))
 
@@ -88,9 +97,8 @@ async def show_label(page: NamedDependency[Page]) -> Response[str]:
 
 
 async def _issue(tx: Connection, page: Page, wanted: NewCode) -> IssuedCode:
-    return await service.issue(
-        tx, page.vault, wanted, scope=PLATFORM, issuer_id=ISSUER, request_id=page.request_id, now=page.now
-    )
+    order = Order(wanted=wanted, scope=PLATFORM, issuer_id=ISSUER, request_id=page.request_id, now=page.now)
+    return await service.issue(tx, page.vault, order)
 
 
 async def _uses(tx: Connection, page: Page) -> list[Use]:
