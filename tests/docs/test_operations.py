@@ -13,6 +13,7 @@ import pytest
 import typer
 
 import yimatong
+from yimatong.access.caller import PERMISSIONS
 from yimatong.apps import worker
 from yimatong.cli import demo, imports, keys, main, ports, reconcile, records, verify
 from yimatong.cli.processes import PROCESSES
@@ -99,6 +100,12 @@ def alarm_kinds():
 def test_every_alarm_has_its_line(text_of):
     table = text_of(PAGE).split("## Alarms")[1].split("\n## ")[0]
     assert set(re.findall(r"^\| `([a-z:_-]+)` \|", table, re.MULTILINE)) == set(alarm_kinds())
+
+
+def test_who_may_what_is_what_the_edge_allows(text_of):
+    rows = re.findall(r"^\| `([a-z]+)` \| \w+ \| (.+) \|$", text_of("docs/spec/api.md"), re.MULTILINE)
+    told = {kind: set(re.findall(r"`([a-z-]+:[a-z-]+)`", cell)) for kind, cell in rows}
+    assert told == {kind: set(allowed) for kind, allowed in PERMISSIONS.items()}
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -27,7 +27,7 @@ KINDS: Final[dict[str, tuple[str, str]]] = {
     "cancelled_account": ("有效实体卡仍挂在已注销的账户上", "card in force at a cancelled account"),
     "entry_person": ("登记的主索引与索引不符", "entry names another person than the index"),
     "entry_of_nobody": ("登记的账户不存在", "entry names an account that does not exist"),
-    "alias_chain": ("历史卡号没有直接指向现用账户", "alias that does not point to the account of today"),
+    "alias_chain": ("旧卡号没有直接指向现用账户", "alias that does not point to the account of today"),
     "card_without_person": ("实体卡没有持卡人登记", "card without a person"),
     "card_account": ("实体卡与持卡人的账户不符", "card and its holder's account differ"),
     "link_missing": ("账户一侧没有该实体卡", "account does not know its card"),
