@@ -147,6 +147,10 @@ class Stage:
             ("hospital", "李会计", {"finance", "card_clerk"}, HOSPITAL),
             ("auditor", "赵审计", {"audit_admin"}, None),
             ("system", "钱系统", {"system_admin"}, None),
+            ("security", "孙安全", {"security_admin"}, None),
+            ("custodian1", "密钥保管人 买买提江·阿不都热合曼·吾守尔", {"key_custodian"}, None),
+            ("custodian2", "密钥保管人 郑华", {"key_custodian"}, None),
+            ("steward", "孙主管", {"steward"}, None),
             ("locked", "被锁定", {"steward"}, None),
         ):
             await operators.add(

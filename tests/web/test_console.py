@@ -13,9 +13,10 @@ from yimatong.kit.clock import business_date, day_bounds
 from yimatong.kit.money import yuan
 
 PAGES = {
-    "/console": {"clerk", "hospital", "auditor", "system"},
+    "/console": {"clerk", "hospital", "auditor", "system", "steward"},
     "/console/accounts": {"clerk", "hospital"},
     "/console/batches": {"clerk", "hospital"},
+    "/console/batch-rows": {"steward"},
     "/console/coverage": {"clerk", "hospital"},
     "/console/codes": {"clerk", "hospital"},
     "/console/payments": {"clerk", "hospital"},

@@ -33,11 +33,13 @@ from yimatong.kit.ids import new_id
 ADMINISTRATORS: Final = frozenset({"system_admin", "security_admin", "audit_admin"})
 
 PERMISSIONS: Final[dict[str, frozenset[str]]] = {
-    "system_admin": frozenset({"console:home", "console:services", "console:live"}),
-    "security_admin": frozenset({"console:home", "console:operators", "console:callers"}),
+    "system_admin": frozenset(
+        {"console:home", "console:services", "console:live", "console:policies", "console:policies-set"}
+    ),
+    "security_admin": frozenset({"console:home", "console:operators", "console:callers", "console:key-list"}),
     "audit_admin": frozenset({"console:home", "console:audit"}),
     "reviewer": frozenset({"console:home", "console:callers"}),
-    "steward": frozenset({"console:home", "console:persons"}),
+    "steward": frozenset({"console:home", "console:persons", "console:batch-rows"}),
     "card_clerk": frozenset(
         {
             "console:home",
@@ -47,10 +49,11 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
             "console:physical",
             "console:batches",
             "console:coverage",
+            "console:policies",
         }
     ),
     "finance": frozenset({"console:home", "console:payments", "console:discrepancies"}),
-    "key_custodian": frozenset({"console:home", "console:keys"}),
+    "key_custodian": frozenset({"console:home", "console:keys", "console:key-list"}),
 }
 """Roles and what their pages show. Key custodians come by ceremony; a role without an entry cannot be given."""
 

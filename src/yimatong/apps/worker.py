@@ -178,6 +178,7 @@ def schedule(parts: Parts) -> App:
             ended = await sessions.forget_ended(connection, now=now)
             uses = await codes.forget_uses(connection, now=now)
             await uploads.forget_sightings(connection, before=now - timedelta(days=30))
+            await batches.forget(connection, now=now)
         news = await forget_delivered(parts, now=now)
         log.KitLog.JOB_DONE.emit(
             job="kit.forget", timestamp=timestamp, nonces=nonces, sessions=ended, uses=uses, messages=news

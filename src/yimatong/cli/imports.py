@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +28,7 @@ from yimatong.cards.batches import columns, service
 from yimatong.cards.batches.schemas import BatchView
 from yimatong.cards.batches.service import Options
 from yimatong.cards.errors import BatchOptionInvalid
-from yimatong.kit import clock, log, settings
+from yimatong.kit import clock, log, settings, spreadsheets
 from yimatong.kit.errors import catalogue
 
 _KINDS = {
@@ -48,7 +47,9 @@ Map = Annotated[
     typer.Option("--map", metavar="FIELD=HEADING", help="指定列，可重复 / a field's column, repeatable"),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="只检查，不写入 / check everything, write nothing")]
-Report = Annotated[Path | None, typer.Option(help="把未导入的行写入此 CSV / write the refused rows to this CSV")]
+Report = Annotated[
+    Path | None, typer.Option(help="把未导入的行写入此 CSV/XLSX / write refused rows to this CSV/XLSX")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -201,6 +202,6 @@ def _result(found: BatchView) -> Table:
 
 async def _write_report(parts: Parts, found: BatchView, report: Path) -> int:
     rows = await service.report(parts.db, parts.vault, found.batch_id, scope=PLATFORM)
-    with report.open("w", encoding="utf-8-sig", newline="") as file:
-        csv.writer(file).writerows(rows)
+    made = spreadsheets.xlsx_bytes if report.suffix.lower() == ".xlsx" else spreadsheets.csv_bytes
+    await asyncio.to_thread(report.write_bytes, made(rows))
     return len(rows) - 1

@@ -105,6 +105,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Where archived records are kept, for core, web and worker; ``archive/records`` in the data folder if unset."""
     outbox_keep_days: int = 7
     """How many days a delivered message stays in the outbox to be looked at; parked ones stay until replayed."""
+    upload_bytes_max: int = 64 * 1024 * 1024
+    """The largest file that the console takes; it is held in memory while it is read and sealed."""
     label_serial_in_code: bool = True
     """Whether a printed label's code carries its serial, so that one lost label can be revoked alone."""
     family_members_max: int = 8

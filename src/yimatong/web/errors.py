@@ -21,3 +21,21 @@ class FilterInvalid(Refusal):
     status = 422
     zh = "查询条件不正确：{detail}"
     en = "the filter is not valid: {detail}"
+
+
+class UploadTooLarge(Refusal):
+    """A file is larger than the settings let the pages take (``upload_bytes_max``); the command takes any size."""
+
+    code = "WEB-1003"
+    status = 413
+    zh = "文件超过 {limit_mb} MB，请用命令 ymt import 导入"
+    en = "the file is larger than {limit_mb} MB; use the command ymt import"
+
+
+class UploadBroken(Refusal):
+    """A form with a file that is cut off or not of its kind."""
+
+    code = "WEB-1004"
+    status = 400
+    zh = "上传没有完成，请重试"
+    en = "the upload was not complete; try again"

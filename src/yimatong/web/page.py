@@ -2,7 +2,8 @@
 
 A route names the session that it needs (``session="card" | "cashier" | "kiosk" | "console"``), what it lets an
 operator see (``permission="console:codes"``), and ``reads="personal"`` where it shows personal data. A POST without
-the token of this browser's session is refused before anything is read.
+the token of this browser's session is refused before anything is read. A route with ``upload=True`` finds its form in
+``page.upload``, read without touching a disk.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ from yimatong.kit.pages import LANGUAGES, Pages
 from yimatong.kit.settings import Settings
 from yimatong.kit.web import request_id_of
 from yimatong.payments.desk import Desk
+from yimatong.web import uploads
 from yimatong.web.errors import FormNotGenuine
+from yimatong.web.uploads import Upload
 
 Found = TypeVar("Found")
 
@@ -109,6 +112,7 @@ class Page:
         self.language = language_of(request)
         self.token = ""
         self.session: Session | None = None
+        self.upload = Upload(fields={})
         self._operator: Operator | None = None
         self._cookies: list[Cookie] = []
         known = "route_handler" in request.scope  # not where the address is unknown
@@ -207,10 +211,17 @@ class Page:
         return hmac_sm3(key, b"form:" + bound.encode()).hex()
 
     async def _check_form(self) -> None:
-        bound = self.token or self.request.cookies.get(FORM_COOKIE, "")
         given = self.request.headers.get("x-form-token", "")
-        if not given:
-            given = str((await self.request.form()).get("form_token", ""))
+        if self._opt.get("upload"):
+            most = self.parts.settings.upload_bytes_max
+            self.upload = await uploads.read(
+                self.request, bytes_max=most, admit=lambda token: self._require_genuine(given or token)
+            )
+            return
+        self._require_genuine(given or str((await self.request.form()).get("form_token", "")))
+
+    def _require_genuine(self, given: str) -> None:
+        bound = self.token or self.request.cookies.get(FORM_COOKIE, "")
         same = hmac.compare_digest(self._token_for(bound).encode(), given.encode())
         if not bound or not same or self._foreign_origin():
             raise FormNotGenuine

@@ -70,25 +70,80 @@ class Mapped(msgspec.Struct, frozen=True, kw_only=True):
     unknown: tuple[str, ...]
 
 
-def match(kind: str, heading: Sequence[str], given: Mapping[str, str] | None = None) -> Mapped:
-    """Find each field's column; ``given`` names a heading by field and goes before the names that are known.
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person chose: headings by field, and the headings that mean nothing though a name is known."""
+
+    headings: dict[str, str] = {}
+    unused: tuple[str, ...] = ()
+
+    def fitting(self, heading: Sequence[str]) -> Choice:
+        """Return the part that this file has the headings for."""
+        there = {_key(text) for text in heading}
+        return Choice(
+            headings={field: text for field, text in self.headings.items() if _key(text) in there},
+            unused=tuple(text for text in self.unused if _key(text) in there),
+        )
+
+    def under(self, given: Mapping[str, str]) -> Choice:
+        """Return this choice with what is given now put over it."""
+        now = {_key(text) for text in given.values()}
+        kept = {field: text for field, text in self.headings.items() if _key(text) not in now}
+        return Choice(headings={**kept, **given}, unused=tuple(text for text in self.unused if _key(text) not in now))
+
+
+_NOTHING_CHOSEN: Final = Choice()
+
+
+def made(kind: str, shown: Sequence[str], fields: Sequence[str]) -> Choice:
+    """Return what was chosen for each heading that was shown (empty: nothing).
+
+    Raises:
+        BatchOptionInvalid: a field that the kind has not, or one that was chosen twice.
+    """
+    headings: dict[str, str] = {}
+    for text, field in zip(shown, fields, strict=False):
+        if field and (field not in KINDS[kind][0] or field in headings):
+            name = FIELDS[field][0] if field in FIELDS else field[:40]
+            raise BatchOptionInvalid(detail=f"{name}：{headings.get(field, '')}、{text}")
+        if field:
+            headings[field] = text
+    used = set(headings.values())
+    return Choice(headings=headings, unused=tuple(text for text in shown if text not in used))
+
+
+def told_apart(heading: Sequence[str]) -> list[int]:
+    """Return the columns that have a heading of their own; of equal ones the first."""
+    places = {_key(text): index for index, text in reversed(list(enumerate(heading))) if _key(text)}
+    return sorted(places.values())
+
+
+def guess(kind: str, heading: Sequence[str], chosen: Choice) -> dict[str, int]:
+    """Return each field's column as far as one is known; raises BatchOptionInvalid as ``match`` does."""
+    if kind not in KINDS:
+        raise BatchOptionInvalid(detail=kind)
+    fields, _ = KINDS[kind]
+    places = {_key(heading[index]): index for index in told_apart(heading)}
+    columns: dict[str, int] = {}
+    for field, text in chosen.headings.items():
+        if field not in fields or _key(text) not in places or places[_key(text)] in columns.values():
+            raise BatchOptionInvalid(detail=f"{field}={text}")
+        columns[field] = places[_key(text)]
+    unused = {_key(text) for text in chosen.unused}
+    for field in fields:
+        known = next((places[key] for key in map(_key, FIELDS[field]) if key in places and key not in unused), None)
+        if field not in columns and known is not None and known not in columns.values():
+            columns[field] = known
+    return columns
+
+
+def match(kind: str, heading: Sequence[str], chosen: Choice = _NOTHING_CHOSEN) -> Mapped:
+    """Find each field's column; what was chosen goes before the names that are known.
 
     Raises:
         BatchColumnsMissing: a needed field has no column. BatchOptionInvalid: an unknown kind, field or heading.
     """
-    if kind not in KINDS:
-        raise BatchOptionInvalid(detail=kind)
-    fields, needed = KINDS[kind]
-    places = {_key(text): index for index, text in reversed(list(enumerate(heading))) if text}
-    columns: dict[str, int] = {}
-    for field, text in (given or {}).items():
-        if field not in fields or _key(text) not in places:
-            raise BatchOptionInvalid(detail=f"{field}={text}")
-        columns[field] = places[_key(text)]
-    for field in fields:
-        known = next((places[_key(name)] for name in FIELDS[field] if _key(name) in places), None)
-        if field not in columns and known is not None and known not in columns.values():
-            columns[field] = known
+    columns = guess(kind, heading, chosen)
+    _, needed = KINDS[kind]
     missing = [FIELDS[field][0] for field in needed if field not in columns]
     if missing:
         # a file without a heading begins with somebody's name and number, and those are told to nobody

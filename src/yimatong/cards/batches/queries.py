@@ -79,6 +79,22 @@ async def newest(connection: Connection, *, scope: Scope, limit: int = 50, befor
     return list(await connection.execute(query))
 
 
+async def with_refused(connection: Connection, *, scope: Scope, limit: int = 200) -> list[Row[Any]]:
+    """Return the batches whose refused rows are still kept, newest first, and how many each has (``bad``)."""
+    bad = func.sum(batch_chunk.c.bad).label("bad")
+    query = (
+        select(batch.c.batch_id, batch.c.kind, batch.c.file_name, batch.c.institution_id, batch.c.made_at, bad)
+        .join(batch_chunk, batch_chunk.c.batch_id == batch.c.batch_id)
+        .where(batch_chunk.c.bad_sealed.is_not(None))
+        .group_by(batch.c.batch_id)
+        .order_by(batch.c.batch_id.desc())
+        .limit(limit)
+    )
+    if not scope.all_rows:
+        query = query.where(batch.c.institution_id == scope.institution_id)
+    return list(await connection.execute(query))
+
+
 async def staged(connection: Connection, batch_id: str) -> list[int]:
     """Return the chunks that are not done, in order."""
     query = select(batch_chunk.c.seq).where(batch_chunk.c.batch_id == batch_id, batch_chunk.c.state == "staged")

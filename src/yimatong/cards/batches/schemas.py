@@ -47,6 +47,20 @@ class BatchView(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: datetime
 
 
+class PreviewColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of a file: its heading, masked samples, and the field that it seems to be (empty: none)."""
+
+    heading: str
+    field: str
+    samples: tuple[str, ...]
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """The columns of a file that have a heading."""
+
+    columns: tuple[PreviewColumn, ...]
+
+
 class BadRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A refused row: its number in the file, the public code, the reason in two languages; name and number masked.
 

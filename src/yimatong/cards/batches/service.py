@@ -7,8 +7,8 @@ that is killed goes on where it was. The same file with the same options is the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -18,17 +18,24 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from yimatong.access.caller import Scope
-from yimatong.cards.batches import chunks, columns, cutting, queries, reading
+from yimatong.cards.batches import chunks, columns, cutting, queries, reading, uploads
+from yimatong.cards.batches.columns import Choice
 from yimatong.cards.batches.cutting import Piece
 from yimatong.cards.batches.schemas import BatchView
-from yimatong.cards.errors import BatchEmpty, BatchFileUnreadable, BatchOptionInvalid, BatchStateWrong
+from yimatong.cards.batches.uploads import Kept
+from yimatong.cards.errors import (
+    BatchColumnsMissing,
+    BatchEmpty,
+    BatchFileUnreadable,
+    BatchOptionInvalid,
+    BatchStateWrong,
+)
 from yimatong.cards.models import batch, batch_chunk
 from yimatong.crypto.gm.sm3 import sm3
 from yimatong.crypto.vault import Vault
 from yimatong.kit import jobs
 from yimatong.kit.db import Connection, Database
 from yimatong.kit.ids import new_id
-from yimatong.kit.spreadsheets import harmless
 
 JOB: Final = "cards.batch"
 CHECK_JOB: Final = "cards.batch_check"
@@ -36,15 +43,21 @@ _IDLE: Final = ("received", "checked", "stopped")
 TAG_MAX: Final = 20
 FIELDS: Final = columns.FIELDS
 KINDS: Final = tuple(columns.KINDS)
+FIELDS_OF: Final = {kind: fields for kind, (fields, _) in columns.KINDS.items()}
+NEEDED_OF: Final = {kind: needed for kind, (_, needed) in columns.KINDS.items()}
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How a file is to be taken. ``given`` names headings by field where the file's own are not known ones."""
+    """How a file is to be taken. ``given`` names headings by field, over what the institution chose before.
+
+    ``chosen`` settles every column, and nothing that was chosen before counts.
+    """
 
     kind: str
     institution_id: str | None = None
     tag: str | None = None
     given: Mapping[str, str] = {}
+    chosen: Choice | None = None
 
     def check(self) -> None:
         """Refuse what does not fit the kind.
@@ -72,7 +85,9 @@ async def receive(
     """
     options.check()
     source = await asyncio.to_thread(reading.look, content)
-    mapped = columns.match(options.kind, source.heading, options.given)
+    async with db.read() as tx:
+        before = (await uploads.chosen(tx, options.kind, options.institution_id)).fitting(source.heading)
+    mapped = columns.match(options.kind, source.heading, options.chosen or before.under(options.given))
     about = {
         "fields": list(mapped.columns),
         "headings": {field: source.heading[place] for field, place in mapped.columns.items()},
@@ -241,5 +256,99 @@ async def report(db: Database, vault: Vault, batch_id: str, *, scope: Scope) -> 
     sealer = await vault.sealer()
     async with db.read() as tx:
         found = await queries.bad_rows(tx, sealer, batch_id, scope=scope)
-    lines = [(row.row, row.code, row.zh, row.en, harmless(row.name), harmless(row.id_number)) for row in found]
+    lines = [(row.row, row.code, row.zh, row.en, row.name, row.id_number) for row in found]
     return [REPORT_HEADING, *lines]
+
+
+async def whole_rows(connection: Connection, vault: Vault, batch_id: str, *, scope: Scope) -> list[tuple[object, ...]]:
+    """Return the refused rows as they were written, under the file's own headings, so that they can be mended.
+
+    Not masked: for those who may see the rows of others, with an audit row in the same transaction.
+
+    Raises:
+        BatchNotFound: none, or another institution's.
+    """
+    about = await queries.find(connection, batch_id, scope=scope)
+    found = await queries.bad_rows(connection, await vault.sealer(), batch_id, scope=scope)
+    fields, headings = about.columns["fields"], about.columns["headings"]
+    lines = [(*(row.cells.get(field, "") for field in fields), row.row, row.code, row.zh) for row in found]
+    return [(*(headings[field] for field in fields), *REPORT_HEADING[:3]), *lines]
+
+
+COLUMNS_WRONG: Final = (BatchColumnsMissing.code, BatchOptionInvalid.code)
+
+
+async def keep_upload(
+    db: Database, vault: Vault, content: bytes, options: Options, *, file_name: str, made_by: str, now: datetime
+) -> str:
+    """Keep a file, sealed, until its columns are chosen; return the id of the upload.
+
+    Raises:
+        BatchFileUnreadable, BatchEmpty, BatchOptionInvalid; BatchColumnsMissing: it has no heading.
+    """
+    options.check()
+    async with db.read() as tx:
+        before = await uploads.chosen(tx, options.kind, options.institution_id)
+    shown = await asyncio.to_thread(uploads.preview, content, options.kind, before)
+    async with db.transaction() as tx:
+        return await uploads.keep(
+            tx,
+            vault,
+            content,
+            shown,
+            kind=options.kind,
+            institution_id=options.institution_id,
+            tag=options.tag,
+            file_name=file_name,
+            made_by=made_by,
+            now=now,
+        )
+
+
+async def read_upload(connection: Connection, upload_id: str, *, made_by: str) -> Kept:
+    """Return a kept file's headings with masked samples.
+
+    Raises:
+        BatchUploadGone: none of this operator's.
+    """
+    return await uploads.read(connection, upload_id, made_by=made_by)
+
+
+async def receive_upload(
+    db: Database, vault: Vault, upload_id: str, fields: Sequence[str], *, made_by: str, now: datetime
+) -> BatchView:
+    """Take in a kept file; ``fields`` says what each shown column means (empty: nothing), and is remembered.
+
+    Raises:
+        BatchUploadGone; BatchOptionInvalid: a field that the kind has not, or one that was chosen twice.
+        BatchColumnsMissing: a needed field was not chosen; the file stays kept.
+    """
+    async with db.read() as tx:
+        kept = await uploads.read(tx, upload_id, made_by=made_by)
+        content = await uploads.content(tx, vault, upload_id, made_by=made_by)
+    made = columns.made(kept.kind, [column.heading for column in kept.preview.columns], fields)
+    options = Options(kind=kept.kind, institution_id=kept.institution_id, tag=kept.tag, chosen=made)
+    taken = await receive(db, vault, content, options, file_name=kept.file_name, made_by=made_by, now=now)
+    async with db.transaction() as tx:
+        await uploads.choose(tx, kept.kind, kept.institution_id, made, made_by=made_by, now=now)
+        await uploads.drop(tx, [upload_id])
+    return taken
+
+
+_UNFINISHED: Final = timedelta(days=1)
+_REPORTS_KEPT: Final = timedelta(days=90)
+
+
+async def forget(connection: Connection, *, now: datetime) -> int:
+    """Forget files whose columns nobody chose, files that were received by half, and refused rows after 90 days.
+
+    Returns how many uploads and batches went.
+    """
+    gone = await uploads.forget(connection, before=now - uploads.KEPT)
+    half = select(batch.c.batch_id).where(batch.c.state == "receiving", batch.c.made_at < now - _UNFINISHED)
+    ids = [row.batch_id for row in await connection.execute(half.with_for_update(skip_locked=True))]
+    for table in (batch_chunk, batch):
+        await connection.execute(table.delete().where(table.c.batch_id.in_(ids)))
+    old = (batch_chunk.c.bad_sealed.is_not(None), batch_chunk.c.done_at < now - _REPORTS_KEPT)
+    await connection.execute(update(batch_chunk).where(*old).values(bad_sealed=None))
+    return gone + len(ids)

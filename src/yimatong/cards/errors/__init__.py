@@ -23,7 +23,6 @@ from yimatong.cards.errors.accounts import (
 from yimatong.cards.errors.batches import (
     BatchColumnsMissing,
     BatchEmpty,
-    BatchFileTooLarge,
     BatchFileUnreadable,
     BatchNotFound,
     BatchOptionInvalid,
@@ -106,6 +105,7 @@ from yimatong.cards.errors.registry import (
     NotIdentified,
 )
 from yimatong.cards.errors.symbols import (
+    ApplyAtCounter,
     CardNotApplied,
     CertificateUnreadable,
     LabelFontMissing,
@@ -123,13 +123,13 @@ __all__ = [
     "AccountFrozen",
     "AccountNotFound",
     "AliasNotFound",
+    "ApplyAtCounter",
     "ArchiveAway",
     "ArchiveDamaged",
     "ArchiveDiffers",
     "ArchiveRunning",
     "BatchColumnsMissing",
     "BatchEmpty",
-    "BatchFileTooLarge",
     "BatchFileUnreadable",
     "BatchNotFound",
     "BatchOptionInvalid",

@@ -59,19 +59,10 @@ class BatchOptionInvalid(Refusal):
     en = "an option of the import is wrong: {detail}"
 
 
-class BatchFileTooLarge(Refusal):
-    """The file is larger than the console takes; the command takes any size."""
-
-    code = "CRD-4007"
-    status = 413
-    zh = "文件超过 {limit_mb} MB，请用命令 ymt import 导入"
-    en = "the file is larger than {limit_mb} MB; use the command ymt import"
-
-
 class BatchUploadGone(Refusal):
     """The uploaded file is no longer kept: its columns were chosen, or an hour has passed."""
 
-    code = "CRD-4008"
+    code = "CRD-4007"
     status = 404
     zh = "上传的文件已不再保留，请重新上传"
     en = "the uploaded file is no longer kept; upload it again"

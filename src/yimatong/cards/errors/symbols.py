@@ -91,3 +91,11 @@ class SheetFull(Refusal):
     status = 409
     zh = "一次最多打印 {labels_max} 张标签，请先打印"
     en = "a sheet takes {labels_max} labels; print it first"
+
+
+class ApplyAtCounter(Refusal):
+    """A card for this certificate cannot be applied for at a kiosk: its reader told neither sex nor day of birth."""
+
+    code = "CRD-2060"
+    zh = "该证件不能在自助终端申领健康卡，请到窗口办理"
+    en = "a card cannot be applied for with this certificate at a kiosk; please go to a counter"

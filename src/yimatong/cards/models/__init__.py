@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from yimatong.cards.models.accounts import account, account_event, account_join, holder
-from yimatong.cards.models.batches import batch, batch_chunk, tag
+from yimatong.cards.models.batches import batch, batch_chunk, batch_mapping, batch_upload, batch_upload_block, tag
 from yimatong.cards.models.bindings import binding, binding_tries
 from yimatong.cards.models.codes import code_record, code_use, record_archive
 from yimatong.cards.models.family import family
@@ -19,6 +19,9 @@ __all__ = [
     "arrival",
     "batch",
     "batch_chunk",
+    "batch_mapping",
+    "batch_upload",
+    "batch_upload_block",
     "binding",
     "binding_tries",
     "card_event",

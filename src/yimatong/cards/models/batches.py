@@ -68,6 +68,44 @@ batch_chunk = Table(
 """Some hundred rows of a file, sealed until they are done; done in one transaction with what they bring about, so a
 kill repeats nothing and loses nothing. ``bad_sealed`` keeps the refused rows, masked, with a reason each."""
 
+batch_upload = Table(
+    "cards_batch_upload",
+    metadata,
+    Column("upload_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("institution_id", Text),
+    Column("tag", Text),
+    Column("file_name", Text, nullable=False),
+    Column("preview", JSONB, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("upload_id"),
+    Index("ix_cards_batch_upload_made_at", "made_at"),
+)
+"""A file whose columns its uploader still has to choose, for an hour. ``preview`` holds headings and masked samples."""
+
+batch_upload_block = Table(
+    "cards_batch_upload_block",
+    metadata,
+    Column("upload_id", Text, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("upload_id", "seq"),
+)
+"""The bytes of such a file, a sealed megabyte each."""
+
+batch_mapping = Table(
+    "cards_batch_mapping",
+    metadata,
+    Column("holder", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("columns", JSONB, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("holder", "kind"),
+)
+"""Which heading means what in an institution's files (``platform``: the province's own), as somebody chose last."""
+
 tag = Table(
     "cards_tag",
     metadata,

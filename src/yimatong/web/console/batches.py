@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import tempfile
-from pathlib import Path
 from typing import Any, Final
 
 from litestar import Response, get, post
-from litestar.datastructures import UploadFile
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from yimatong.access import operators
 from yimatong.cards.batches import queries, service
 from yimatong.cards.batches.service import Options
-from yimatong.cards.errors import BatchFileUnreadable, BatchOptionInvalid
+from yimatong.cards.errors import BatchColumnsMissing, BatchFileUnreadable, BatchOptionInvalid
+from yimatong.kit import spreadsheets
 from yimatong.kit.db import Connection
 from yimatong.kit.errors import Refusal, catalogue
 from yimatong.web import charts
-from yimatong.web.console import filters
+from yimatong.web.console import batch_columns, filters
 from yimatong.web.console.menu import shell
 from yimatong.web.page import Page
 
 _PATH: Final = "/console/batches"
-UPLOAD_BYTES_MAX: Final = 64 * 1024 * 1024
-"""About 500,000 rows; larger files go in by ``ymt import``."""
-
-_FIELDS: Final = ("kind", "institution", "tag", "map")
+_FIELDS: Final = ("kind", "institution", "tag", "columns")
 _MOVING: Final = ("receiving", "running")
 
 
@@ -44,45 +37,41 @@ async def list_batches(page: NamedDependency[Page]) -> Response[str]:
     permission="console:batches",
     status_code=200,
     include_in_schema=False,
-    request_max_body_size=UPLOAD_BYTES_MAX,
+    upload=True,
+    request_max_body_size=None,
 )
 async def receive_file(page: NamedDependency[Page]) -> Response[Any]:
     """Take in a file; one that cannot be taken in is told why above the form."""
-    form = await page.request.form()
-    try:
-        options = _options(page, {name: str(form.get(name, "")).strip() for name in _FIELDS})
-        upload = form.get("file")
-        if not isinstance(upload, UploadFile) or not upload.filename:
-            raise BatchFileUnreadable(detail="-")
-        with tempfile.TemporaryFile(
-            dir=page.parts.settings.data
-        ) as kept:  # without a name: a kill leaves no list behind
-            while block := await upload.read(1 << 20):
-                kept.write(block)
-            kept.flush()
-            taken = await service.receive(
-                page.db,
-                page.vault,
-                Path(f"/proc/self/fd/{kept.fileno()}"),
-                options,
-                file_name=Path(upload.filename).name,
-                made_by=page.operator.operator_id,
-                now=page.now,
-            )
-    except Refusal as refusal:
-        return await _list(page, refusal=refusal)
-    await page.write(_nothing)
-    return page.go(f"{_PATH}/{taken.batch_id}")
-
-
-def _options(page: Page, given: dict[str, str]) -> Options:
-    lines = [line.partition("=") for line in given["map"].splitlines() if line.strip()]
-    return Options(
+    given = {name: page.upload.fields.get(name, "").strip() for name in _FIELDS}
+    file_name, content = page.upload.file_name, page.upload.content
+    options = Options(
         kind=given["kind"],
         institution_id=page.operator.institution_id or given["institution"] or None,
         tag=given["tag"] or None,
-        given={field.strip(): heading.strip() for field, _, heading in lines},
     )
+    try:
+        if not file_name:
+            raise BatchFileUnreadable(detail="-")
+        place = ""
+        if not given["columns"]:
+            place = await _receive(page, content, options, file_name)
+        place = place or await batch_columns.ask(page, content, options, file_name)
+    except Refusal as refusal:
+        return await _list(page, refusal=refusal)
+    await page.write(_nothing)
+    return page.go(place)
+
+
+async def _receive(page: Page, content: bytes, options: Options, file_name: str) -> str:
+    """Take in the file and return the address of its batch; none where its columns have to be chosen."""
+    made_by = page.operator.operator_id
+    try:
+        taken = await service.receive(
+            page.db, page.vault, content, options, file_name=file_name, made_by=made_by, now=page.now
+        )
+    except BatchColumnsMissing:
+        return ""
+    return f"{_PATH}/{taken.batch_id}"
 
 
 async def _nothing(_tx: Connection) -> None:
@@ -105,7 +94,6 @@ async def _list(page: Page, refusal: Refusal | None = None) -> Response[str]:
         **shell(page, "batches"),
         **await page.read(look),
         kinds=service.KINDS,
-        fields=service.FIELDS,
         refusal=refusal.text(page.language) if refusal else "",
         code=refusal.code if refusal else "",
         first=_PATH if before else "",
@@ -154,7 +142,7 @@ async def change_batch(batch_id: FromPath[str], verb: FromPath[str], page: Named
 
 
 @get(
-    f"{_PATH}/{{batch_id:str}}/report.csv",
+    [f"{_PATH}/{{batch_id:str}}/report.csv", f"{_PATH}/{{batch_id:str}}/report.xlsx"],
     session="console",
     permission="console:batches",
     reads="personal",
@@ -164,7 +152,32 @@ async def download_report(batch_id: FromPath[str], page: NamedDependency[Page]) 
     """Hand out the refused rows with their reasons; names and numbers are masked."""
     await page.read(lambda tx: queries.find(tx, batch_id, scope=page.scope))
     rows = await service.report(page.db, page.vault, batch_id, scope=page.scope)
-    return _csv(rows, f"{batch_id}.csv")
+    if page.request.url.path.endswith(".xlsx"):
+        return _file(spreadsheets.xlsx_bytes(rows), spreadsheets.XLSX_TYPE, f"{batch_id}.xlsx")
+    return _file(spreadsheets.csv_bytes(rows), spreadsheets.CSV_TYPE, f"{batch_id}.csv")
+
+
+@get("/console/batch-rows", session="console", permission="console:batch-rows", include_in_schema=False)
+async def list_refused(page: NamedDependency[Page]) -> Response[str]:
+    """Show the batches with refused rows that can still be handed out."""
+    found = await page.read(lambda tx: queries.with_refused(tx, scope=page.scope))
+    return page.html("console/batch_rows.html", **shell(page, "batch-rows"), rows=found)
+
+
+@get(
+    "/console/batch-rows/{batch_id:str}",
+    session="console",
+    permission="console:batch-rows",
+    reads="personal",
+    include_in_schema=False,
+)
+async def download_rows(batch_id: FromPath[str], page: NamedDependency[Page]) -> Response[bytes]:
+    """Hand out the refused rows as they were written, to be mended and uploaded again.
+
+    A workbook only: a spreadsheet that opens a CSV breaks their numbers.
+    """
+    rows = await page.read(lambda tx: service.whole_rows(tx, page.vault, batch_id, scope=page.scope))
+    return _file(spreadsheets.xlsx_bytes(rows), spreadsheets.XLSX_TYPE, f"{batch_id}-rows.xlsx")
 
 
 @get("/console/coverage", session="console", permission="console:coverage", include_in_schema=False)
@@ -181,7 +194,7 @@ async def show_coverage(page: NamedDependency[Page]) -> Response[Any]:
     if page.request.query_params.get("as") == "csv":
         heading = ("行政区划 region", "名称 name", "名单 listed", "已开卡 made", "已使用 used", "未导入 refused")
         lines = [(row.region_code, row.region, row.listed, row.made, row.used, row.bad) for row in rows]
-        return _csv([heading, *lines], "coverage.csv")
+        return _file(spreadsheets.csv_bytes([heading, *lines]), spreadsheets.CSV_TYPE, "coverage.csv")
     series = [
         charts.Series(name=page.text("coverage.used"), style="s1", values=tuple(row.used for row in rows)),
         charts.Series(name=page.text("coverage.unused"), style="s2", values=tuple(row.made - row.used for row in rows)),
@@ -205,11 +218,19 @@ async def show_coverage(page: NamedDependency[Page]) -> Response[Any]:
     )
 
 
-def _csv(rows: list[tuple[object, ...]], name: str) -> Response[bytes]:
-    made = io.StringIO(newline="")
-    csv.writer(made).writerows(rows)
+def _file(content: bytes, kind: str, name: str) -> Response[bytes]:
     headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
-    return Response(made.getvalue().encode("utf-8-sig"), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(content, media_type=kind, headers=headers)
 
 
-ROUTES = [list_batches, receive_file, show_batch, change_batch, download_report, show_coverage]
+ROUTES = [
+    list_batches,
+    receive_file,
+    show_batch,
+    change_batch,
+    download_report,
+    list_refused,
+    download_rows,
+    show_coverage,
+    *batch_columns.ROUTES,
+]

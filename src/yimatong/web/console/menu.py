@@ -11,11 +11,14 @@ ENTRIES: Final = (
     ("accounts", "/console/accounts", "console:accounts"),
     ("physical", "/console/physical-cards", "console:physical"),
     ("batches", "/console/batches", "console:batches"),
+    ("batch-rows", "/console/batch-rows", "console:batch-rows"),
     ("coverage", "/console/coverage", "console:coverage"),
     ("codes", "/console/codes", "console:codes"),
     ("live", "/console/live", "console:live"),
     ("payments", "/console/payments", "console:payments"),
     ("discrepancies", "/console/discrepancies", "console:discrepancies"),
+    ("policies", "/console/policies", "console:policies"),
+    ("keys", "/console/keys", "console:key-list"),
     ("audit", "/console/audit", "console:audit"),
 )
 """Name of the entry (its text is ``menu.<name>``), address, permission."""
