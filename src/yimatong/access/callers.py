@@ -59,6 +59,13 @@ async def names(connection: Connection, ids: Collection[str]) -> dict[str, str]:
     return {key: key for key in ids} | {row[0]: row[1] for row in rows}
 
 
+async def registered(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Return which of the ids are those of an institution or a caller."""
+    known = select(institution.c.institution_id).where(institution.c.institution_id.in_(ids))
+    rows = await connection.execute(known.union_all(select(caller.c.caller_id).where(caller.c.caller_id.in_(ids))))
+    return {row[0] for row in rows}
+
+
 async def enrol(
     connection: Connection,
     vault: Vault,

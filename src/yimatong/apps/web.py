@@ -9,6 +9,7 @@ from litestar import Litestar
 
 from yimatong.access.caller import Caller
 from yimatong.apps.assembly import Parts, assemble
+from yimatong.apps.keys import ceremonies
 from yimatong.apps.worker import anchor_of
 from yimatong.cards.codec import Purpose
 from yimatong.cards.codes.item import Item
@@ -40,6 +41,7 @@ def build(settings: Settings) -> Litestar:
         desk=desk,
         audit_anchor=anchor_of(settings),
         read_code=code_reader(parts),
+        ceremonies=ceremonies(parts),
     )
     return web.build(routes.ROUTES, openapi=None, ready_checks=[parts.ready], on_shutdown=[parts.close], **options)
 

@@ -10,6 +10,7 @@ from litestar.di import Provide
 from litestar.types import Message, Scope
 
 from yimatong.access.callers import Directory
+from yimatong.access.ceremony.service import Ceremonies
 from yimatong.crypto.vault import Vault
 from yimatong.kit.db import Database
 from yimatong.kit.pages import Pages, Texts
@@ -57,6 +58,7 @@ def app_options(
     desk: Desk | None = None,
     audit_anchor: Path | None = None,
     read_code: ReadCode | None = None,
+    ceremonies: Ceremonies | None = None,
 ) -> dict[str, Any]:
     """Return the options of ``kit.web.build`` for these pages; without a ``desk`` the cashier takes no payment."""
     parts = Parts(
@@ -87,6 +89,7 @@ def app_options(
         "dependencies": {
             "parts": Provide(lambda: parts, sync_to_thread=False),
             "page": Provide(provide_page),
+            "ceremonies": Provide(lambda: ceremonies, sync_to_thread=False),
         },
         "exception_handlers": EXCEPTION_HANDLERS,
         "before_send": [protect],

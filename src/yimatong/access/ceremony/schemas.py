@@ -95,3 +95,14 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     kcv: str
     made_at: datetime
     since: datetime
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How the device and the ledger stand. ``back``: where the device has gone back, with what it says instead."""
+
+    infos: tuple[KeyInfo, ...]
+    is_cut_off: bool
+    demonstration: bool
+    anchor: int
+    entries: tuple[LedgerEntry, ...]
+    back: tuple[tuple[LedgerEntry, str], ...]

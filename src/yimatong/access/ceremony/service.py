@@ -34,6 +34,7 @@ from yimatong.access.ceremony.schemas import (
     Given,
     LedgerEntry,
     Request,
+    Standing,
 )
 from yimatong.access.ceremony.windows import Affected, Windows
 from yimatong.access.errors import (
@@ -211,9 +212,21 @@ class Ceremonies:
         Raises:
             DeviceUnavailable: the device does not answer.
         """
+        return list((await self.look()).back)
+
+    async def look(self) -> Standing:
+        """Return the device's book beside the ledger; errors as :meth:`standing`."""
         infos, is_cut_off = await asyncio.to_thread(ledger.book, self._device)
         async with self._db.read() as connection:
-            return ledger.contradictions(await ledger.entries(connection), infos, is_cut_off=is_cut_off)
+            entries = await ledger.entries(connection)
+        return Standing(
+            infos=tuple(infos),
+            is_cut_off=is_cut_off,
+            demonstration=self._device.demonstration,
+            anchor=self._anchor,
+            entries=tuple(entries),
+            back=tuple(ledger.contradictions(entries, infos, is_cut_off=is_cut_off)),
+        )
 
     async def _catch_up(self, request: Request) -> None:
         """After a restore, do again what the ledger knows and the backup was too old for."""
@@ -325,13 +338,7 @@ class Ceremonies:
                 .values(state="open", version=None)
             )
             await self._note(
-                connection,
-                "keys:perform",
-                found.approval_id,
-                found.request,
-                operator=operator,
-                now=now,
-                result=failure,
+                connection, "keys:perform", found.approval_id, found.request, operator=operator, now=now, result=failure
             )
 
     async def _take_part(self, found: Ceremony, component: Component, *, operator: Operator, now: datetime) -> int:

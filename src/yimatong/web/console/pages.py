@@ -11,7 +11,19 @@ from yimatong.access import operators, sessions
 from yimatong.access.errors import LoginLocked, LoginRefused
 from yimatong.kit import audit
 from yimatong.kit.db import Connection
-from yimatong.web.console import accounts, audits, batches, books, disputes, live, physical, records, today
+from yimatong.web.console import (
+    accounts,
+    audits,
+    batches,
+    books,
+    disputes,
+    keys,
+    live,
+    physical,
+    policies,
+    records,
+    today,
+)
 from yimatong.web.console.menu import shell
 from yimatong.web.page import KINDS, Page
 
@@ -111,5 +123,7 @@ ROUTES = [
     *batches.ROUTES,
     *books.ROUTES,
     *disputes.ROUTES,
+    *policies.ROUTES,
+    *keys.ROUTES,
     *audits.ROUTES,
 ]
