@@ -198,7 +198,7 @@ async def store(connection: RawConnection, items: Sequence[Item]) -> Any:
         plain(item.request_id for item in items),
         plain(f'"{item.now}"' for item in items),
         plain(item.caller.caller_id for item in items),
-        plain(item.caller.institution_id for item in items),
+        texts(item.caller.institution_id for item in items),
         plain(item.caller.front_id for item in items),
         texts(item.mark for item in items),
         plain(item.code.kind if item.code else "unreadable" for item in items),

@@ -47,6 +47,7 @@ from yimatong.kit.clock import business_date, day_bounds
 from yimatong.kit.db import Connection
 from yimatong.kit.errors import catalogue
 from yimatong.kit.pages import full_time, masked_code
+from yimatong.kit.spreadsheets import harmless
 from yimatong.web import charts
 from yimatong.web.charts import Series
 from yimatong.web.console import filters
@@ -61,7 +62,6 @@ _PATH: Final = "/console/codes"
 _VUID: Final = re.compile(r"[0-9A-F]{64}", re.ASCII)
 _CHART_DAYS: Final = 14
 _GROUPS_SHOWN: Final = 200
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 _VERIFIED: Final = (
@@ -329,11 +329,9 @@ def _cells(page: Page, row: Record, names: dict[str, str]) -> list[str]:
 
 
 def _line(cells: list[str]) -> str:
-    """Write one line; what a spreadsheet would take for a formula is written as a text."""
+    """Write one line of a file for a spreadsheet."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerow(
-        [f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells]
-    )
+    csv.writer(out, lineterminator="\r\n").writerow(map(harmless, cells))
     return out.getvalue()
 
 
