@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import secrets
 
+import psycopg
 import pypdfium2
 import pytest
 import zxingcpp
@@ -43,7 +45,17 @@ def open_kiosk(open_page, stage, run_async):
     return go
 
 
+def printed(page: Page) -> None:
+    """Wait until the page printed once; asked from outside, because the page's policy forbids a waiting script."""
+    for _ in range(100):
+        if page.evaluate("window.printed") == 1:
+            return
+        page.wait_for_timeout(50)
+    pytest.fail("the page did not print")
+
+
 def type_line(page: Page, line: str) -> None:
+    expect(page.locator("[data-wedge]")).to_be_focused()
     page.keyboard.insert_text(line)
     page.keyboard.press("Enter")
 
@@ -64,13 +76,107 @@ def test_start_and_scan_look_right(open_kiosk, shoot, name, size):
     shoot(page, f"kiosk-{name}-certificate-zh")
 
 
+def new_number() -> str:
+    first = f"61010219910203{secrets.randbelow(1000):03d}"
+    return first + id_number.check_digit(first)
+
+
+def sql(stage, statement: str, *values: object) -> list:
+    with psycopg.connect(stage.settings.database_url) as connection:
+        return connection.execute(statement, values).fetchall()
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        (UPRIGHT, "阿卜杜热西提·阿卜杜拉江", "阿***江", "zh"),
+        (LYING, "李四", "李*", "zh"),
+        (LYING, "王小明", "王*明", "en"),
+    ],
+)
+def test_somebody_without_a_card_applies_and_takes_a_label(open_kiosk, stage, shoot, who):
+    """Certificate, phone by the keypad, a look at it, done: one account of method certificate_read by this terminal."""
+    size, name, shown, language = who
+    number, mark = new_number(), f"{size['width']}-{language}"
+    page = open_kiosk(size, language=language, quiet=False)
+    shoot(page, f"kiosk-{mark}-start")
+    page.locator("a[href='/kiosk/scan/apply']").click()
+    shoot(page, f"kiosk-{mark}-apply")
+    type_line(page, line_of(id_type="01", id_number=number, name=name, address="陕西省西安市碑林区…"))
+    for digit in "1390013":
+        page.locator(f"[data-digit='{digit}']").click()
+    page.get_by_role("button", name="下一步" if language == "zh" else "Next").click()
+    expect(page.locator("#phone-said[role=alert]")).to_be_visible()
+    expect(page.locator("#phone")).to_have_value("1390013")
+    shoot(page, f"kiosk-{mark}-phone-wrong")
+    for digit in "80019":
+        page.locator(f"[data-digit='{digit}']").click()
+    expect(page.locator("#phone")).to_have_value("13900138001")
+    page.locator("[data-back]").click()
+    page.locator("[data-digit='5']").click()
+    page.get_by_role("button", name="下一步" if language == "zh" else "Next").click()
+    expect(page.locator(".checked")).to_contain_text("139 0013 8005")
+    expect(page.locator(".checked")).to_contain_text(shown)
+    assert name not in page.content()
+    assert number not in page.content()
+    shoot(page, f"kiosk-{mark}-confirm")
+    page.locator("button[name=again]").click()
+    expect(page.locator("#phone")).to_have_value("13900138005")
+    page.get_by_role("button", name="下一步" if language == "zh" else "Next").click()
+    page.locator("[data-once] button").click()
+    expect(page.locator(".paper svg")).to_be_visible()
+    printed(page)
+    shoot(page, f"kiosk-{mark}-applied")
+    vuid = read(page)[0].split(":")[0]
+    assert number not in page.url
+    rows = sql(
+        stage,
+        "SELECT e.what, e.actor, e.institution_id, h.holder, h.real_name_level, a.state FROM cards_account_event e"
+        " JOIN cards_account a USING (vuid) JOIN cards_holder h USING (vuid) WHERE vuid = %s"
+        " ORDER BY e.event_id",
+        vuid,
+    )
+    assert rows == [(what, TERMINAL, "inst-h1", "inst-h1", 3, "active") for what in ("opened", "label_printed")]
+    page.locator("a[href='/kiosk']").last.click()
+    page.locator("a[href='/kiosk/scan/apply']").click()
+    type_line(page, line_of(id_type="01", id_number=number, name=name))
+    expect(
+        page.get_by_text("您已有电子健康卡" if language == "zh" else "You have a health card already")
+    ).to_be_visible()
+    shoot(page, f"kiosk-{mark}-known")
+
+
+def test_who_cannot_apply_here_is_told_where(open_kiosk, shoot):
+    page = open_kiosk(LYING, quiet=False)
+    for line in (line_of(id_type="03", id_number="E12345678", name="SMITH JOHN"), "https://example.test/x"):
+        page.goto("/kiosk/scan/apply")
+        expect(page.get_by_text("新生儿、没有带证件或没有证件的，请到窗口办理")).to_be_visible()
+        type_line(page, line)
+        expect(page.locator("[role=alert]")).to_be_visible()
+        expect(page.get_by_text("窗口").first).to_be_visible()
+    shoot(page, "kiosk-lying-apply-problem-zh")
+
+
+def test_an_altered_or_old_application_reads_the_certificate_again(open_kiosk):
+    """What the page carries is sealed: it cannot be edited, and it ends."""
+    page = open_kiosk(LYING, quiet=False)
+    page.goto("/kiosk/scan/apply")
+    type_line(page, line_of(id_type="01", id_number=new_number(), name="赵六"))
+    held = page.locator("input[name=held]").input_value()
+    broken = held[:-2] + ("00" if held[-2:] != "00" else "11")
+    page.evaluate("value => document.querySelector('input[name=held]').value = value", broken)
+    page.locator("#phone").fill("13900138000")
+    page.get_by_role("button", name="下一步").click()
+    expect(page.get_by_text("CRD-2057")).to_be_visible()
+
+
 def test_a_code_becomes_a_label(open_kiosk, stage, shoot):
     page = open_kiosk(LYING)
     page.get_by_text("扫健康卡码打印").click()
     expect(page.locator("[data-wedge]")).to_be_focused()
     type_line(page, static_text(stage.vuids["zhang"]))
     expect(page.locator(".paper svg")).to_be_visible()
-    page.wait_for_function("window.printed === 1")
+    printed(page)
     text = read(page)[0]
     assert text.startswith(static_text(stage.vuids["zhang"]) + "::L")
     assert stage.vuids["zhang"] not in page.url
@@ -135,7 +241,7 @@ def test_a_clinic_gathers_and_prints_a_sheet(open_kiosk, stage, shoot):
     shoot(page, "kiosk-lying-sheet-zh")
     page.get_by_text("打印 2 张标签").click()
     expect(page.get_by_text("2 张标签，共 1 页")).to_be_visible()
-    page.wait_for_function("window.printed === 1")
+    printed(page)
     shoot(page, "kiosk-lying-sheet-done-zh")
     paper = pypdfium2.PdfDocument(page.pdf(prefer_css_page_size=True))
     assert [round(side / 72 * 25.4) for side in paper[0].get_size()] == [210, 297]

@@ -1,4 +1,4 @@
-"""What the kiosk pages need of the cards room: whose browser it is, the certificate reader's line, labels to show.
+"""What the kiosk pages need of the cards room: whose browser it is, the reader's line, applications, labels to show.
 
 A kiosk is an approved terminal. Its own program asks for a one-time link with the terminal's signature and opens the
 browser with it; the session stands for that terminal and ends with the day, or when the terminal is suspended.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -18,23 +18,29 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from yimatong.access import request_auth, sessions
 from yimatong.access.caller import Caller
 from yimatong.cards.accounts import queries as accounts
+from yimatong.cards.accounts import registration
 from yimatong.cards.accounts.real_name import LEVELS
-from yimatong.cards.errors import CardNotApplied, CertificateUnreadable
+from yimatong.cards.accounts.schemas import RealNameProof, Registration
+from yimatong.cards.errors import ApplyAtCounter, CardNotApplied, CertificateUnreadable, RealNameMethodNotAllowed
 from yimatong.cards.labels.schemas import LabelOf
 from yimatong.cards.labels.service import Printing, Ready, folded, prepared, prepared_many
 from yimatong.cards.models import holder
 from yimatong.cards.symbologies import layout, paper
+from yimatong.crypto.errors import SealBroken
 from yimatong.crypto.gm.sm3 import HmacSm3
 from yimatong.crypto.vault import Vault
 from yimatong.empi.errors import PersonDisagrees
 from yimatong.empi.persons import queries as persons
+from yimatong.empi.persons.schemas import Demographics
 from yimatong.kit.clock import business_date
-from yimatong.kit.db import Connection
+from yimatong.kit.db import Connection, Database
 from yimatong.kit.errors import Refusal
 from yimatong.kit.masking import PersonName
 from yimatong.standards import id_number, names
 
 LINK_S: Final = 300
+APPLY_S: Final = 600
+_HELD: Final = "kiosk-application"
 LINE_MARK: Final = "YMTID1."
 LINE_S: Final = 60
 _LINE: Final = re.compile(r"YMTID1\.([A-Za-z0-9_-]{16,2048})\.([0-9]{1,12})\.([0-9a-f]{64})", re.ASCII)
@@ -51,11 +57,24 @@ class Kiosk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CertificateRead(msgspec.Struct, frozen=True, kw_only=True):
-    """What a certificate reader read off the chip; further members (address, photograph) are dropped unread."""
+    """What a certificate reader read off the chip; further members (address, photograph) are dropped unread.
+
+    ``sex`` (GB/T 2261.1) and ``birth_date`` are needed to apply with a certificate whose number tells neither.
+    """
 
     id_type: str
     id_number: str
     name: str
+    sex: str = ""
+    birth_date: date | None = None
+
+
+class Application(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who applies at a kiosk, between the reader and the last button; never in the clear in a page."""
+
+    read: CertificateRead
+    phone: str
+    until: datetime
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +93,14 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _certificate: Final = msgspec.json.Decoder(CertificateRead)
+_application: Final = msgspec.json.Decoder(Application)
+
+
+class _AtTheReader:
+    """Nobody outside is asked: the certificate lies on the reader."""
+
+    async def check(self, method: str, _resident: Demographics, _proof: RealNameProof, *, now: datetime) -> str:
+        raise RealNameMethodNotAllowed(method=method, audit=f"{now:%H:%M}")
 
 
 async def make_link(connection: Connection, kiosk: Kiosk, *, now: datetime) -> str:
@@ -157,6 +184,87 @@ def _number(read: CertificateRead, *, now: datetime) -> str:
         return id_number.parse(read.id_number, today=business_date(now)).number18
     except Refusal as error:
         raise CertificateUnreadable(audit=error.code) from error
+
+
+def application_of(read: CertificateRead, *, now: datetime) -> Application:
+    """Begin an application with what lies on the reader. Pure.
+
+    Raises:
+        CertificateUnreadable: no possible number. ApplyAtCounter: sex or day of birth is missing.
+    """
+    number = _number(read, now=now)
+    if read.id_type == _ID_CARD:
+        known = id_number.parse(number, today=business_date(now))
+        read = msgspec.structs.replace(read, sex=known.sex, birth_date=known.birth_date)
+    elif not read.sex or read.birth_date is None:
+        raise ApplyAtCounter
+    read = msgspec.structs.replace(read, id_number=number)
+    return Application(read=read, phone="", until=now + timedelta(seconds=APPLY_S))
+
+
+async def hold(vault: Vault, application: Application, *, caller: Caller) -> str:
+    """Return an application sealed, for a hidden field of this terminal's own page."""
+    sealer = await vault.sealer(_HELD)
+    return sealer.seal(msgspec.json.encode(application), f"{_HELD}:{caller.caller_id}".encode()).hex()
+
+
+async def held(vault: Vault, text: str, *, caller: Caller, now: datetime) -> Application:
+    """Open an application that this terminal's page brings back.
+
+    Raises:
+        CertificateUnreadable: another terminal's, altered, or begun too long ago; the certificate is read again then.
+    """
+    try:
+        plain = (await vault.sealer(_HELD)).unseal(bytes.fromhex(text), f"{_HELD}:{caller.caller_id}".encode())
+        application = _application.decode(plain)
+    except (ValueError, SealBroken) as error:
+        raise CertificateUnreadable(audit=type(error).__name__) from error
+    if application.until <= now:
+        raise CertificateUnreadable(audit="application begun too long ago")
+    return application
+
+
+async def prepare(
+    db: Database, vault: Vault, application: Application, *, caller: Caller, now: datetime
+) -> registration.Prepared:
+    """Do what comes before the transaction of ``register``.
+
+    Raises:
+        Refusals of ``registration.prepare``.
+    """
+    read = application.read
+    facts = {
+        "name": read.name,
+        "sex": read.sex,
+        "birth_date": read.birth_date,
+        "id_type": read.id_type,
+        "id_number": read.id_number,
+        "phone": application.phone,
+    }
+    try:
+        resident = msgspec.convert(facts, Demographics)
+    except msgspec.ValidationError as error:
+        raise CertificateUnreadable(audit="demographics") from error
+    wanted = Registration(resident=resident, real_name="certificate_read")
+    return await registration.prepare(db, vault, wanted, caller=caller, real_name=_AtTheReader(), now=now)
+
+
+async def register(
+    connection: Connection,
+    vault: Vault,
+    prepared: registration.Prepared,
+    *,
+    caller: Caller,
+    request_id: str,
+    now: datetime,
+) -> LabelOf:
+    """Register an applicant whose certificate this terminal read; the same one again gets the same account.
+
+    Raises:
+        Refusals of ``registration.register``.
+    """
+    done = await registration.register(connection, vault, prepared, caller=caller, now=now, request_id=request_id)
+    return LabelOf(vuid=done.vuid)
 
 
 def masked_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The kiosk: by certificate or by code to a printed label; a sheet of labels at a clinic's own desk.
+"""The kiosk: apply for a card; by certificate or by code to a printed label; sheets at a clinic's own desk.
 
 Readers are keyboard wedges: they type a line into the one field of the page, with a line end. Nothing that identifies a
 resident stands in an address, and every page goes back to the start by itself.
@@ -6,6 +6,7 @@ resident stands in an address, and every page goes back to the start by itself.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 from typing import Any, Final
@@ -21,6 +22,7 @@ from yimatong.access.caller import Caller
 from yimatong.access.callers import KnownCaller
 from yimatong.cards.errors import (
     AccountFrozen,
+    ApplyAtCounter,
     CardNotApplied,
     CertificateUnreadable,
     CodeExpired,
@@ -35,22 +37,29 @@ from yimatong.cards.labels.service import Printing
 from yimatong.empi.errors import PersonDisagrees
 from yimatong.kit.db import Connection
 from yimatong.kit.errors import NotFound, PlatformError
+from yimatong.kit.masking import IdNumber
+from yimatong.standards.codes import CERTIFICATE_TYPES
 from yimatong.web.errors import FilterInvalid
 from yimatong.web.failures import advice_for
 from yimatong.web.page import KINDS, Page
 
 WAYS: Final = ("certificate", "code")
+APPLY: Final = "apply"
 SHEETS: Final = ("a4_65", "a4_40", "a4_24", "a4_21")
 START_S: Final = 60
 """A page that nobody touches goes back to the start after a minute."""
+PHONE: Final = re.compile(r"1[3-9][0-9]{9}", re.ASCII)
+"""The phone at a kiosk is a mobile of the mainland: 11 digits can be checked while they are tapped."""
 
 _KEY: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _ENTRY: Final = re.compile(r"([0-9A-F]{64})\|([A-Za-z0-9_]{0,64})\|([^|]{1,60})")
 _LINE_MAX: Final = 2200
+_HELD_MAX: Final = 8000
 _SERVER_SIDE: Final = 500
 _ADVICE: Final[tuple[tuple[type[PlatformError], str], ...]] = (
     (CertificateUnreadable, "kiosk.advice.certificate"),
     (CardNotApplied, "kiosk.advice.apply"),
+    (ApplyAtCounter, "kiosk.advice.window"),
     (PersonDisagrees, "kiosk.advice.counter"),
     (AccountFrozen, "kiosk.advice.frozen"),
     (CodeExpired, "kiosk.advice.refresh"),
@@ -78,17 +87,20 @@ async def open_kiosk(link: FromPath[str], page: NamedDependency[Page]) -> Respon
 @get("/kiosk", session="kiosk", permission="kiosk:show", include_in_schema=False)
 async def show_start(page: NamedDependency[Page]) -> Response[str]:
     """Show what can be done here."""
-    await _terminal(page)
-    return page.html("kiosk/start.html", kiosk=_kiosk(page), ways=WAYS)
+    caller = await _terminal(page)
+    return page.html(
+        "kiosk/start.html", kiosk=_kiosk(page), ways=WAYS, applying="accounts:register" in caller.permissions
+    )
 
 
 @get("/kiosk/scan/{way:str}", session="kiosk", permission="kiosk:show", include_in_schema=False)
 async def show_scan(way: FromPath[str], page: NamedDependency[Page]) -> Response[str]:
     """Wait for the reader."""
-    if way not in WAYS:
+    caller = await _terminal(page)
+    if way not in WAYS and not (way == APPLY and "accounts:register" in caller.permissions):
         raise NotFound
-    await _terminal(page)
-    return page.html("kiosk/scan.html", way=way, key=secrets.token_hex(16), start_s=START_S)
+    action = "/kiosk/apply" if way == APPLY else "/kiosk/label"
+    return page.html("kiosk/scan.html", way=way, action=action, key=secrets.token_hex(16), start_s=START_S)
 
 
 @post("/kiosk/label", session="kiosk", permission="kiosk:print", reads="personal", status_code=200,
@@ -99,12 +111,122 @@ async def print_one(page: NamedDependency[Page]) -> Response[str]:
     key, way = _key(form), str(form.get("way", ""))
     try:
         found = await _find(page, str(form.get("line", "")), key)
-        printing = await _printing(page, key)
-        shown = await page.write(lambda tx: kiosk.show_label(tx, page.vault, found.whose, printing, kiosk=_kiosk(page)))
+        return await _label(page, found.whose, key, applied=False)
     except PlatformError as error:
         return _problem(page, error, way if way in WAYS else "code")
+
+
+@post("/kiosk/apply", session="kiosk", permission="kiosk:apply", reads="personal", status_code=200,
+      include_in_schema=False)  # fmt: skip
+async def begin_application(page: NamedDependency[Page]) -> Response[str]:
+    """Take the certificate that lies on the reader, and ask for the phone; whoever has a card is told so."""
+    form = await page.request.form()
+    key = _key(form)
+    try:
+        caller = await _applying(page)
+        line, key_of_terminal = str(form.get("line", "")).strip()[:_LINE_MAX], (await _known(page)).key
+        read = kiosk.certificate_of(line, key=key_of_terminal, now=page.now)
+        application = kiosk.application_of(read, now=page.now)
+        with contextlib.suppress(CardNotApplied):
+            found = await page.write(lambda tx: kiosk.by_certificate(tx, page.vault, read, caller=caller, now=page.now))
+            return page.html("kiosk/known.html", name=found.name, start_s=START_S // 2)
+    except PlatformError as error:
+        return _problem(page, error, APPLY)
+    return await _ask_phone(page, application, key, caller=caller)
+
+
+@post("/kiosk/apply/confirm", session="kiosk", permission="kiosk:apply", status_code=200, include_in_schema=False)
+async def confirm_application(page: NamedDependency[Page]) -> Response[str]:
+    """Show what will be applied for; a phone that cannot be one is asked for again, and so is one to be mended."""
+    form = await page.request.form()
+    key, phone = _key(form), re.sub(r"[\s-]", "", str(form.get("phone", "")))[:20]
+    try:
+        caller = await _applying(page)
+        application = await kiosk.held(page.vault, str(form.get("held", ""))[:_HELD_MAX], caller=caller, now=page.now)
+    except PlatformError as error:
+        return _problem(page, error, APPLY)
+    again = bool(form.get("again"))
+    if again or not PHONE.fullmatch(phone):
+        return await _ask_phone(page, application, key, caller=caller, phone=phone, wrong=not again)
+    application = msgspec.structs.replace(application, phone=phone)
+    return page.html(
+        "kiosk/confirm.html",
+        held=await kiosk.hold(page.vault, application, caller=caller),
+        key=key,
+        phone=phone,
+        start_s=START_S * 2,
+        **_who(page, application),
+    )
+
+
+@post("/kiosk/apply/done", session="kiosk", permission="kiosk:apply", reads="personal", status_code=200,
+      include_in_schema=False)  # fmt: skip
+async def finish_application(page: NamedDependency[Page]) -> Response[str]:
+    """Register the applicant by the certificate that was read, and print the label; twice is the same as once."""
+    form = await page.request.form()
+    key = _key(form)
+    try:
+        caller = await _applying(page)
+        application = await kiosk.held(page.vault, str(form.get("held", ""))[:_HELD_MAX], caller=caller, now=page.now)
+        prepared = await kiosk.prepare(page.db, page.vault, application, caller=caller, now=page.now)
+
+        async def register(tx: Connection) -> LabelOf:
+            return await kiosk.register(
+                tx, page.vault, prepared, caller=caller, request_id=page.request_id, now=page.now
+            )
+
+        return await _label(page, await page.write(register), key, applied=True)
+    except PlatformError as error:
+        return _problem(page, error, APPLY)
+
+
+async def _applying(page: Page) -> Caller:
+    """Return the terminal, which may register residents.
+
+    Raises:
+        NotPermitted, and what ``_terminal`` raises.
+    """
+    caller = await _terminal(page)
+    caller.require("accounts:register")
+    return caller
+
+
+def _who(page: Page, application: kiosk.Application) -> dict[str, Any]:
+    read = application.read
+    return {
+        "name": kiosk.masked_name(read.name),
+        "number": IdNumber(read.id_number).masked,
+        "certificate": getattr(CERTIFICATE_TYPES[read.id_type], page.language),
+    }
+
+
+async def _ask_phone(
+    page: Page, application: kiosk.Application, key: str, *, caller: Caller, phone: str = "", wrong: bool = False
+) -> Response[str]:
+    return page.html(
+        "kiosk/phone.html",
+        status=422 if wrong else 200,
+        held=await kiosk.hold(page.vault, application, caller=caller),
+        key=key,
+        phone=phone or application.phone,
+        wrong=wrong,
+        start_s=START_S * 2,
+        **_who(page, application),
+    )
+
+
+async def _label(page: Page, whose: LabelOf, key: str, *, applied: bool) -> Response[str]:
+    printing = await _printing(page, key)
+    shown = await page.write(lambda tx: kiosk.show_label(tx, page.vault, whose, printing, kiosk=_kiosk(page)))
     picture = Markup(shown.svg)  # noqa: S704 -- outlines and modules; no text of anybody's is in it
-    return page.html("kiosk/label.html", shown=shown, picture=picture, size=_kiosk(page).size, start_s=START_S // 2)
+    return page.html(
+        "kiosk/label.html",
+        shown=shown,
+        picture=picture,
+        size=_kiosk(page).size,
+        start_s=START_S // 2,
+        applied=applied,
+    )
 
 
 @get("/kiosk/sheet", session="kiosk", permission="kiosk:show", include_in_schema=False)
@@ -271,4 +393,15 @@ def _words(page: Page, error: PlatformError) -> dict[str, Any]:
     return {"message": error.text(page.language), "advice": advice, "code": error.code}
 
 
-ROUTES = [open_kiosk, show_start, show_scan, print_one, show_sheet, add_to_sheet, print_sheet]
+ROUTES = [
+    open_kiosk,
+    show_start,
+    show_scan,
+    print_one,
+    begin_application,
+    confirm_application,
+    finish_application,
+    show_sheet,
+    add_to_sheet,
+    print_sheet,
+]

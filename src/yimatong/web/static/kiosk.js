@@ -20,6 +20,26 @@ if (field) {
     if (event.key === "Enter") { event.preventDefault(); form.requestSubmit(); }
   });
 }
+// The keypad of the phone page: the field takes eleven digits, whether tapped or typed.
+const tapped = document.querySelector("[data-tapped]");
+if (tapped) {
+  const clean = () => { tapped.value = tapped.value.replace(/[^0-9]/g, "").slice(0, 11); };
+  tapped.addEventListener("input", clean);
+  for (const button of document.querySelectorAll("[data-digit]")) {
+    button.addEventListener("click", () => { tapped.value += button.dataset.digit; clean(); });
+  }
+  document.querySelector("[data-clear]").addEventListener("click", () => { tapped.value = ""; });
+  document.querySelector("[data-back]").addEventListener("click", () => { tapped.value = tapped.value.slice(0, -1); });
+}
+const once = document.querySelector("[data-once]");
+if (once) {
+  let gone = false;
+  once.addEventListener("submit", (event) => {
+    if (gone) { event.preventDefault(); return; }
+    gone = true;
+    document.querySelector("[data-busy]").hidden = false;
+  });
+}
 for (const button of document.querySelectorAll("[data-print]")) {
   button.addEventListener("click", () => window.print());
 }
