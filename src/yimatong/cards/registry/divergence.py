@@ -59,12 +59,6 @@ class Progress(msgspec.Struct, kw_only=True):
     cards: int = 0
 
 
-_PERSONS = text(
-    "SELECT max(mpi), count(*) FROM (SELECT DISTINCT mpi FROM cards_account WHERE mpi > :after ORDER BY mpi"
-    " LIMIT :rows) s"
-)
-"""``max`` over uuid is not there before PostgreSQL 18, so the last one is taken by order below."""
-
 _PERSONS = text("SELECT DISTINCT mpi FROM cards_account WHERE mpi > :after ORDER BY mpi LIMIT :rows")
 
 _ACCOUNTS = text(
