@@ -123,7 +123,7 @@ def _live(platform: LocalPlatform, planted: Sequence[Resident], heard: Heard, *,
             for future in [pool.submit(one, number) for number in range(len(planted))]:
                 future.result()
         for number in range(min(_FULL_TALES, len(planted))):
-            _full_tale(cast, heard, vuids[number], number)
+            _full_tale(cast, heard, vuids[number], number, planted[number])
         for number in range(min(_FULL_TALES, len(planted))):
             _misplaced(cast, planted[number], vuids[number])
     finally:
@@ -145,8 +145,20 @@ def _short_tale(cast: story.Cast, resident: Resident, number: int) -> str:
     return vuid
 
 
-def _full_tale(cast: story.Cast, heard: Heard, vuid: str, number: int) -> None:
-    """Visit, bill, the resident's own pages."""
+def _bind(cast: story.Cast, heard: Heard, vuid: str, resident: Resident) -> None:
+    """Bind the resident's bank card, with the bank's code from the control port, and try to take it off wrongly."""
+    started = cast.app.start_bank_card(vuid, resident.bank_card)
+    sent = cast.control("/control/bank/messages")
+    code = next(each["secret"] for each in sent if each["request_no"] == started["binding_id"])
+    bound = cast.app.confirm_bank_card(vuid, started["binding_id"], code=code)
+    heard.addresses.add(str(bound))
+    heard.addresses.add(str(cast.app.bank_cards(vuid)))
+    wrong = {"id_type": "01", "id_number": resident.id_number, "number": resident.bank_card[:-1] + "x"}
+    _refused(lambda: cast.app.unbind_bank_card(vuid, started["binding_id"], **wrong))
+
+
+def _full_tale(cast: story.Cast, heard: Heard, vuid: str, number: int, resident: Resident) -> None:
+    """Visit, bill, bank card, the resident's own pages."""
     code = cast.app.issue_code(vuid, code_class="visit")
     seen = cast.terminal.verify_code(code["text"], purpose="visit", med_step="010101")
     visit = {"visit_no": f"P{number}", "verification_id": seen["record_id"], "vuid": vuid}
@@ -155,6 +167,7 @@ def _full_tale(cast: story.Cast, heard: Heard, vuid: str, number: int) -> None:
     bill = {"visit_no": f"P{number}", "bill_no": f"PB{number}", "description": "门诊缴费", "items": items}
     placed = cast.his.create_bill({**bill, "total_fen": 5000})
     heard.addresses.add(str(placed))
+    _bind(cast, heard, vuid, resident)
     link = cast.app.make_page_link(vuid)
     heard.addresses.add(str(link))
     with cast.browser() as browser:
@@ -171,6 +184,8 @@ def _misplaced(cast: story.Cast, resident: Resident, vuid: str) -> None:
         ("GET", f"/api/v1/orders/{resident.phone}", None),
         ("POST", "/api/v1/accounts", {"resident": {**resident.facts, resident.id_number: "1"}, "real_name": "stated"}),
         ("POST", "/api/v1/accounts", {"resident": {**resident.facts, "birth_date": resident.name}, "real_name": "x"}),
+        ("GET", f"/api/v1/accounts/{resident.bank_card}/bank-cards", None),
+        ("POST", f"/api/v1/accounts/{vuid}/bank-cards", {"number": resident.bank_card, resident.bank_card: 1}),
         ("POST", "/api/v1/codes", {"vuid": resident.id_number}),
         ("POST", "/api/v1/codes/verify", {"code": resident.id_number, "purpose": "visit"}),
         ("POST", "/api/v1/codes/verify", {"code": f"{vuid}:1:{resident.name}", "purpose": "visit"}),

@@ -18,6 +18,7 @@ from yimatong.cards.accounts import history
 from yimatong.cards.accounts import queries as accounts
 from yimatong.cards.accounts import service as card_accounts
 from yimatong.cards.accounts.schemas import StateChange
+from yimatong.cards.bindings import queries as bindings
 from yimatong.cards.family import queries as families
 from yimatong.cards.family import service as family
 from yimatong.cards.lookup import queries as lookup
@@ -106,6 +107,8 @@ async def show_account(vuid: VuidInPath, page: NamedDependency[Page]) -> Respons
             "level": await accounts.proof_level(tx, row.vuid),
             "aliases": await accounts.aliases(tx, row.vuid),
             "family": await families.of_account(tx, row.vuid, row.mpi, page.vault, today=business_date(page.now)),
+            "bank_cards": (await bindings.bank_cards(tx, vuid, scope=page.scope)).cards,
+            "insurance_cards": (await bindings.insurance_cards(tx, vuid, scope=page.scope)).cards,
             "events": past.events,
             "next_mark": past.next,
             "names": await callers.names(tx, actors | places) | await operators.names(tx, actors),
