@@ -394,14 +394,7 @@ def _words(page: Page, error: PlatformError) -> dict[str, Any]:
 
 
 ROUTES = [
-    open_kiosk,
-    show_start,
-    show_scan,
-    print_one,
-    begin_application,
-    confirm_application,
-    finish_application,
-    show_sheet,
-    add_to_sheet,
-    print_sheet,
+    *(open_kiosk, show_start, show_scan, print_one),
+    *(begin_application, confirm_application, finish_application),
+    *(show_sheet, add_to_sheet, print_sheet),
 ]
