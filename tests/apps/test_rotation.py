@@ -38,7 +38,7 @@ def test_every_sealed_column_has_a_place(settings):
         for table in metadata.tables.values()
         for column in table.c
         if (column.type.python_type is bytes and column.name.endswith("sealed"))
-        or f"{table.name}.{column.name}" == "access_idempotency.answer"
+        or f"{table.name}.{column.name}" in {"access_idempotency.answer", "cards_binding.agreement"}
     }
     assert sealed == named - COUNTED_ONLY
 
@@ -138,3 +138,33 @@ async def test_sealing_anew_goes_on_where_it_was_killed_and_ends(client, setting
     sealer = await parts.vault.sealer()
     assert all(sealer.unseal(bytes(blob), person.aad(mpi)) for mpi, blob in rows)
     assert await asyncio.to_thread(_register, client("app-1"))  # callers' secrets and answers open as before
+
+
+async def test_an_update_between_the_read_and_the_write_of_a_page_wins(client, settings, parts):
+    await asyncio.to_thread(_register, client("app-1"))
+    await asyncio.to_thread(rotate, open_device(settings))
+    person = next(place for place in places(settings) if place.name == "empi_person.sealed")
+    sealer = await parts.vault.sealer()
+    async with parts.db.transaction() as writer:
+        mpi = (await writer.execute(text("SELECT mpi FROM empi_person ORDER BY mpi LIMIT 1"))).scalar_one()
+        fresh = sealer.seal(b"written by somebody else", person.aad(mpi))
+        where = {"sealed": fresh, "mpi": mpi}
+        await writer.execute(text("UPDATE empi_person SET sealed = :sealed WHERE mpi = :mpi"), where)
+
+        async def page():
+            async with parts.db.transaction() as connection:
+                return await person.page(connection, sealer, None, 500)
+
+        sealing = asyncio.create_task(page())  # it has read the old value and waits for the row
+        for _ in range(200):
+            waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            async with parts.db.read() as watch:
+                if (await watch.execute(waiting)).scalar_one():
+                    break
+            await asyncio.sleep(0.05)
+        else:
+            pytest.fail("the page did not meet the row")
+    await asyncio.wait_for(sealing, 30)
+    async with parts.db.read() as connection:
+        kept = await connection.execute(text("SELECT sealed FROM empi_person WHERE mpi = :mpi"), {"mpi": mpi})
+        assert bytes(kept.scalar_one()) == fresh
