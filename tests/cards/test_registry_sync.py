@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -15,7 +16,9 @@ from typing import Any
 import psycopg
 import pytest
 from registry_world import Office, new_number, office  # noqa: F401 -- a fixture
+from rich.console import Console
 
+from yimatong.cli import verify as cli
 from yimatong.kit.settings import Settings
 
 
@@ -34,7 +37,9 @@ def environment(settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def verify(environment: dict[str, str]) -> Callable[..., SimpleNamespace]:
+def command(environment: dict[str, str]) -> Callable[..., SimpleNamespace]:
+    """``ymt verify cards`` in a process of its own, as an operator runs it."""
+
     def run(*options: str) -> SimpleNamespace:
         done = subprocess.run(
             [sys.executable, "-m", "yimatong.cli.main", "verify", "cards", *options],
@@ -58,6 +63,27 @@ def verify(environment: dict[str, str]) -> Callable[..., SimpleNamespace]:
             cards=cards,
             diverged=diverged,
             repaired=repaired,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def verify(settings: Settings, run_async: Callable[..., Any]) -> Callable[..., SimpleNamespace]:
+    """What the command does, in this process: a process a question would cost more than all the questions."""
+
+    def run(*options: str) -> SimpleNamespace:
+        mend = "--repair" in options
+        result = run_async(cli._run(settings, mend=mend))
+        printed = io.StringIO()
+        cli.show(result, Console(width=120, file=printed), repaired=mend)
+        return SimpleNamespace(
+            status=1 if result.left else 0,
+            text=printed.getvalue(),
+            accounts=result.accounts,
+            cards=result.cards,
+            diverged=len(result.found),
+            repaired=max(len(result.found) - len(result.left), 0) if mend else 0,
         )
 
     return run
@@ -93,10 +119,11 @@ def _until(true: Callable[[], bool], *, seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
-def test_worker_down_then_up_and_killed_in_between(
+def test_worker_down_then_up_and_killed_in_between(  # noqa: PLR0917 -- fixtures come by name
     office: Office,  # noqa: F811
     new_resident: Callable[[], SimpleNamespace],
     verify: Callable[..., SimpleNamespace],
+    command: Callable[..., SimpleNamespace],
     worker: Callable[[], subprocess.Popen[bytes]],
     database: psycopg.Connection[Any],
 ) -> None:
@@ -104,7 +131,7 @@ def test_worker_down_then_up_and_killed_in_between(
     cards = [office.issue(new_resident(), with_account=True) for _ in range(25)]
     office.change(cards[0], "lost")
     assert _waiting(database) >= 25
-    down = verify()
+    down = command()
     assert (down.status, down.diverged, down.accounts >= 25) == (0, 0, True)
     first = worker()
     _until(lambda: database.execute("SELECT 1 FROM cards_account_card LIMIT 1").fetchone() is not None)
@@ -209,6 +236,7 @@ def test_every_planted_divergence_is_found_and_mended(
     office: Office,  # noqa: F811
     new_resident: Callable[[], SimpleNamespace],
     verify: Callable[..., SimpleNamespace],
+    command: Callable[..., SimpleNamespace],
     database: psycopg.Connection[Any],
 ) -> None:
     from yimatong.cards.registry.divergence import KINDS
@@ -222,7 +250,7 @@ def test_every_planted_divergence_is_found_and_mended(
     assert found.status == 1
     assert [kind for kind, (zh, _) in KINDS.items() if zh not in found.text] == []
     assert found.diverged >= len(KINDS)
-    mended = verify("--repair")
+    mended = command("--repair")
     assert (mended.status, mended.diverged, mended.repaired) == (0, found.diverged, found.diverged), mended.text
     again = verify()
     assert (again.status, again.diverged) == (0, 0), again.text
