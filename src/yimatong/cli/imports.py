@@ -47,9 +47,7 @@ Map = Annotated[
     typer.Option("--map", metavar="FIELD=HEADING", help="指定列，可重复 / a field's column, repeatable"),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="只检查，不写入 / check everything, write nothing")]
-Report = Annotated[
-    Path | None, typer.Option(help="把未导入的行写入此 CSV/XLSX / write refused rows to this CSV/XLSX")
-]
+Report = Annotated[Path | None, typer.Option(help="把未导入的行写入此 CSV/XLSX / write refused rows to this CSV/XLSX")]
 
 
 def register(app: typer.Typer) -> None:
