@@ -229,6 +229,57 @@ class Client:
         body = {"seen": [dict(each) for each in seen]}
         return self.call("POST", "/api/v1/codes/offline-uses", body, idempotency_key=idempotency_key)
 
+    def identify(self, purpose: str, *, idempotency_key: str | None = None, **medium: str) -> Any:
+        """Return the resident behind exactly one medium.
+
+        ``code`` | ``card_number`` and ``card_type`` | ``chip_number`` | ``id_type``, ``id_number`` and ``name``.
+        """
+        body = {"purpose": purpose, **medium}
+        return self.call("POST", "/api/v1/identify", body, idempotency_key=idempotency_key)
+
+    def convert_visit_card(
+        self, number: str, resident: Mapping[str, str], *, real_name: str = "stated", idempotency_key: str | None = None
+    ) -> Any:
+        """Make a visit card of this institution an electronic card; the same again gives the same card."""
+        body = {"visit_card": number, "resident": dict(resident), "real_name": real_name}
+        return self.call("POST", "/api/v1/visit-cards", body, idempotency_key=idempotency_key)
+
+    def find_visit_card(self, number: str) -> Any:
+        """Return the electronic card behind a visit card of this institution."""
+        return self.call("POST", "/api/v1/visit-cards/find", {"visit_card": number})
+
+    def print_label(self, vuid: str, *, idempotency_key: str | None = None, **wishes: str) -> Any:
+        """Print a label; ``wishes``: symbology, size, form (pdf or svg), verification_id."""
+        return self.call("POST", "/api/v1/labels", {"vuid": vuid, **wishes}, idempotency_key=idempotency_key)
+
+    def labels(self, vuid: str) -> Any:
+        """List the labels of an account, newest first."""
+        return self.call("GET", f"/api/v1/accounts/{vuid}/labels")
+
+    def revoke_label(self, serial: str, vuid: str, *, reason: str = "lost", idempotency_key: str | None = None) -> Any:
+        """Revoke one label: ``lost``, ``torn``, ``misprinted`` or ``other``."""
+        body = {"vuid": vuid, "reason": reason}
+        return self.call("POST", f"/api/v1/labels/{serial}/revoke", body, idempotency_key=idempotency_key)
+
+    def issue_physical_card(self, card: Mapping[str, Any], *, idempotency_key: str | None = None) -> Any:
+        """Register a physical card that this institution gives out."""
+        return self.call("POST", "/api/v1/physical-cards", dict(card), idempotency_key=idempotency_key)
+
+    def find_physical_card(self, **medium: str) -> Any:
+        """Find a physical card by what is on it."""
+        return self.call("POST", "/api/v1/physical-cards/find", medium)
+
+    def physical_cards(self, vuid: str) -> Any:
+        """List the physical cards of an account."""
+        return self.call("GET", f"/api/v1/accounts/{vuid}/physical-cards")
+
+    def change_physical_card(
+        self, card_id: str, change: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> Any:
+        """Change the state of a physical card: report it lost, take it back, and so on."""
+        target = f"/api/v1/physical-cards/{card_id}/state"
+        return self.call("POST", target, dict(change), idempotency_key=idempotency_key)
+
     def register_visit(self, visit: Mapping[str, Any], *, idempotency_key: str | None = None) -> Any:
         """Register a visit of the resident whose code was verified here."""
         return self.call("POST", "/api/v1/visits", dict(visit), idempotency_key=idempotency_key)
