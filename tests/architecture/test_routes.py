@@ -36,6 +36,7 @@ PAGE_PERMISSIONS = {
     "cashier:pay",
     "kiosk:open",
     "kiosk:show",
+    "kiosk:apply",
     "kiosk:print",
     "console:login",
 }
