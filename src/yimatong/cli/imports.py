@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -193,7 +194,7 @@ def _result(found: BatchView) -> Table:
     table.add_row("已有卡 / known before", f"{counts.known:,}")
     table.add_row("未导入 / refused", f"{counts.bad:,}")
     for code, number in counts.reasons.items():
-        reason = known[code].zh if code in known else code
+        reason = re.sub(r"\{\w+\}", "…", known[code].zh) if code in known else code
         table.add_row(f"  {code} {reason}", f"{number:,}")
     return table
 

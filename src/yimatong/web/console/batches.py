@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from litestar import Response, get, post
@@ -22,6 +23,9 @@ from yimatong.web.page import Page
 
 _PATH: Final = "/console/batches"
 _FIELDS: Final = ("kind", "institution", "tag", "columns")
+_PLACE: Final = re.compile(r"\{\w+\}")
+"""Stands in a reason for what differs from row to row."""
+
 _MOVING: Final = ("receiving", "running")
 
 
@@ -112,7 +116,7 @@ async def show_batch(batch_id: FromPath[str], page: NamedDependency[Page]) -> Re
         **shell(page, "batches"),
         batch=found,
         counts=counts,
-        reason={code: known[code]().text(page.language) for code in counts.reasons if code in known},
+        reason={code: _PLACE.sub("…", known[code]().text(page.language)) for code in counts.reasons if code in known},
         moving=found.state in _MOVING or checking,
         checking=checking,
         percent=100 * found.done // found.rows if found.rows else 0,
