@@ -7,9 +7,9 @@ from typing import Final
 
 from yimatong.access.resealing import SealedColumn, SealedFiles
 from yimatong.cards.accounts import history
-from yimatong.cards.batches import chunks, queries
+from yimatong.cards.batches import chunks, queries, uploads
 from yimatong.cards.bindings import queries as bindings
-from yimatong.cards.models import account_event, arrival, batch_chunk, binding, physical_card
+from yimatong.cards.models import account_event, arrival, batch_chunk, batch_upload_block, binding, physical_card
 from yimatong.cards.registry import arrivals, service
 
 PLACES: Final = (
@@ -17,6 +17,7 @@ PLACES: Final = (
     SealedColumn(table=physical_card, key=("card_id",), column="sealed", aad=service.aad),
     SealedColumn(table=batch_chunk, key=("batch_id", "seq"), column="sealed", aad=chunks.aad),
     SealedColumn(table=batch_chunk, key=("batch_id", "seq"), column="bad_sealed", aad=queries.bad_aad),
+    SealedColumn(table=batch_upload_block, key=("upload_id", "seq"), column="sealed", aad=uploads.aad),
     SealedColumn(table=arrival, key=("arrival_id",), column="sealed", aad=arrivals.aad),
     SealedColumn(table=binding, key=("vuid", "binding_id"), column="sealed", aad=bindings.aad),
     SealedColumn(table=binding, key=("vuid", "binding_id"), column="agreement", aad=bindings.agreement_aad),

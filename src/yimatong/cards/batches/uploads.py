@@ -65,7 +65,7 @@ async def keep(
     values = {**about, "upload_id": upload_id, "preview": msgspec.to_builtins(shown), "made_by": made_by}
     await connection.execute(insert(batch_upload).values(**values, made_at=now))
     for seq, start in enumerate(range(0, len(content), _BLOCK)):
-        sealed = sealer.seal(content[start : start + _BLOCK], _aad(upload_id, seq))
+        sealed = sealer.seal(content[start : start + _BLOCK], aad(upload_id, seq))
         await connection.execute(insert(batch_upload_block).values(upload_id=upload_id, seq=seq, sealed=sealed))
     return upload_id
 
@@ -91,7 +91,7 @@ async def content(connection: Connection, vault: Vault, upload_id: str, *, made_
     found = await connection.execute(
         wanted.where(batch_upload_block.c.upload_id == upload_id).order_by(batch_upload_block.c.seq)
     )
-    return b"".join(sealer.unseal(row.sealed, _aad(upload_id, row.seq)) for row in found)
+    return b"".join(sealer.unseal(row.sealed, aad(upload_id, row.seq)) for row in found)
 
 
 async def drop(connection: Connection, upload_ids: Sequence[str]) -> None:
@@ -174,5 +174,6 @@ def masked(value: str) -> str:
     return value if len(value) == 1 else PersonName(value[:12]).masked
 
 
-def _aad(upload_id: str, seq: int) -> bytes:
+def aad(upload_id: str, seq: int) -> bytes:
+    """Return what ties a sealed block to its row."""
     return f"cards_batch_upload_block:{upload_id}:{seq}".encode()
