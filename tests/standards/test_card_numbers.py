@@ -24,9 +24,7 @@ def test_every_changed_digit_is_noticed():
             bank_cards.normalise(wrong)
 
 
-@pytest.mark.parametrize(
-    "number", ["", "12345678901", "12345678901234567890", "622202170000000001X", "٦" * 19]
-)
+@pytest.mark.parametrize("number", ["", "12345678901", "12345678901234567890", "622202170000000001X", "٦" * 19])
 def test_other_shapes(number):
     with pytest.raises((BankCardShape, BankCardChecksum)):
         bank_cards.normalise(number)
