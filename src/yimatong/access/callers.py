@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from yimatong.access.caller import Caller
 from yimatong.access.errors import CallerNotApproved, CallerUnknown, NonceRepeated
 from yimatong.access.models import caller, institution, request_nonce
+from yimatong.access.request_auth import require_id
 from yimatong.crypto.gm.sm3 import HmacSm3
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.vault import Vault
@@ -36,7 +37,12 @@ class Institution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def add_institution(connection: Connection, found: Institution, *, now: datetime) -> None:
-    """Enter an approved institution; entering it again changes nothing."""
+    """Enter an approved institution; entering it again changes nothing.
+
+    Raises:
+        IdInvalid: see :func:`yimatong.access.request_auth.require_id`.
+    """
+    require_id(found.institution_id)
     await connection.execute(
         upsert(institution)
         .values(**msgspec.structs.asdict(found), state="approved", created_at=now)
@@ -79,7 +85,12 @@ async def enrol(
     through_front: bool = False,
     webhook_url: str | None = None,
 ) -> None:
-    """Enter an approved caller with its shared secret (32 bytes); the secret is sealed at rest."""
+    """Enter an approved caller with its shared secret (32 bytes); the secret is sealed at rest.
+
+    Raises:
+        IdInvalid: see :func:`yimatong.access.request_auth.require_id`.
+    """
+    require_id(caller_id)
     sealer = await vault.sealer("caller-secrets")
     await connection.execute(
         insert(caller).values(

@@ -77,6 +77,15 @@ class IdempotencyKeyReused(Refusal):
     en = "this Idempotency-Key was used for another request"
 
 
+class IdInvalid(Refusal):
+    """The id of a caller or an institution could not be carried by a signed request."""
+
+    code = "ACC-1011"
+    status = 422
+    zh = "编号不合规：{id}；须为 1 到 64 个字母、数字或 . _ -，且不能是 null"
+    en = "not an id: {id}; 1 to 64 letters, digits or . _ -, and not the word null"
+
+
 class FrontNotGenuine(Refusal):
     """The front's own channel does not hold, or the terminal does not belong to the front's institution."""
 

@@ -14,7 +14,7 @@ import re
 from datetime import datetime
 from typing import NamedTuple
 
-from yimatong.access.errors import CallerUnknown, NotSigned, TimestampOutOfWindow
+from yimatong.access.errors import CallerUnknown, IdInvalid, NotSigned, TimestampOutOfWindow
 from yimatong.crypto.gm.sm3 import HmacSm3
 from yimatong.kit.clock import rfc3339
 
@@ -22,10 +22,21 @@ SCHEME = "YMT-HMAC-SM3"
 WINDOW_S = 300
 """How far a request's time stamp may be from the server's clock, in seconds."""
 
+_ID = r"[A-Za-z0-9._-]{1,64}"
 _PARAMETERS = re.compile(
-    r"caller_id=([A-Za-z0-9._-]{1,64}),timestamp=(\d{1,12}),nonce=([A-Za-z0-9_-]{8,64}),signature=([0-9a-f]{64})",
+    rf"caller_id=({_ID}),timestamp=(\d{{1,12}}),nonce=([A-Za-z0-9_-]{{8,64}}),signature=([0-9a-f]{{64}})",
     re.ASCII,
 )
+
+
+def require_id(given: str) -> None:
+    """Refuse an id that no signed request could carry, or that readers of JSON and of arrays take for nothing.
+
+    Raises:
+        IdInvalid: not 1 to 64 of A-Z a-z 0-9 . _ -, or the word ``null`` in any case.
+    """
+    if re.fullmatch(_ID, given, re.ASCII) is None or given.lower() == "null":
+        raise IdInvalid(id=given[:64])
 
 
 class Credentials(NamedTuple):

@@ -33,12 +33,12 @@ class SexDisagrees(Refusal):
 
 
 class BirthDateImpossible(Refusal):
-    """Born in the future or more than 130 years ago."""
+    """Born in the future or more than 130 years ago, or dead before birth or in the future."""
 
     code = "EMP-1004"
     status = 422
-    zh = "出生日期不可能：{birth_date}"
-    en = "impossible birth date: {birth_date}"
+    zh = "出生日期或死亡日期不可能（晚于今天、早于出生或在 130 年以前）"
+    en = "impossible date of birth or death (after today, before birth, or more than 130 years ago)"
 
 
 class PersonNotFound(Refusal):

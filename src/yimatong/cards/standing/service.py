@@ -97,7 +97,7 @@ async def _report_death(
         raise DeathNeedsInstitution
     person = await persons.current(connection, row.mpi)
     if not person.birth_date <= wanted.died_on <= business_date(now):
-        raise BirthDateImpossible(birth_date=wanted.died_on.isoformat())
+        raise BirthDateImpossible
     await index.report_death(connection, person.mpi, died_on=wanted.died_on, now=now)
 
 

@@ -57,7 +57,7 @@ def checked_facts(given: Demographics, *, today: date) -> Demographics:
         NameInvalid, PhoneInvalid, CodeUnknown: from ``standards``. BirthDateImpossible.
     """
     if given.birth_date > today or given.birth_date.year < today.year - _AGE_MAX_YEARS:
-        raise BirthDateImpossible(birth_date=given.birth_date.isoformat())
+        raise BirthDateImpossible
     if given.nation:
         codes.require("nation", given.nation)
     if given.marital:
