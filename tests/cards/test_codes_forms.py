@@ -155,6 +155,46 @@ def test_offline_bundle_names_revoked_codes_and_must_be_signed(client: Clients, 
         own.read(text, purpose="visit", now=int(clock.now().timestamp()) + 86_500)
 
 
+def test_offline_bundle_names_the_older_numbers_of_a_frozen_account(
+    client: Clients, vuid: str, act: Any, database_url: str
+) -> None:
+    """A code that was issued under the VUID from before a change of certificate is revoked with the account."""
+    older = secrets.token_hex(32).upper()
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO cards_account"
+            " (vuid, generation, mpi, vuid_key_version, state, alias_of, opened_at, changed_at)"
+            " SELECT %s, 1, mpi, 1, 'alias', vuid, now(), now() FROM cards_account WHERE vuid = %s",
+            (older, vuid),
+        )
+    assert uploads.who(older) not in client("term-1").offline_bundle()["content"]
+    client("app-1").call("POST", f"/api/v1/accounts/{vuid}/state", {"state": "frozen", "reason": "lost_phone"})
+    named = client("term-1").offline_bundle()["content"]
+    assert uploads.who(vuid) in named
+    assert uploads.who(older) in named
+
+
+def test_sightings_are_stored_in_one_order_however_codes_are_written(
+    client: Clients, vuid: str, act: Any, database_url: str
+) -> None:
+    """Two terminals that upload the same codes, one in lower case, lock their rows in the same order."""
+    texts = sorted(offline_code(client, vuid) for _ in range(6))
+    own = reader(client, act)
+    for text in texts:
+        own.read(text, purpose="visit")
+    seen = own.unsent()
+    for number, each in enumerate(seen):  # the prefix in lower case sorts behind every upper-case one
+        where, kind, rest = each["code"].split(":", 2)
+        each["code"] = f"{where.lower() if number % 2 else where}:{kind}:{rest}"
+    assert set(client("term-1").upload_offline_uses(seen)["results"]) == {"recorded"}
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT issued_at, nonce FROM cards_offline_use WHERE vuid = %s ORDER BY ctid", (vuid,)
+        ).fetchall()
+    assert len(rows) == 6
+    assert rows == sorted(rows)
+
+
 def test_signing_key_that_is_switched_off(client: Clients, vuid: str, act: Any) -> None:
     text = offline_code(client, vuid)
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from yimatong.access.caller import Caller
@@ -47,10 +47,7 @@ async def bundle(connection: Connection, vault: Vault, *, now: datetime) -> Offl
         KeyNotFound: the device has no signing key. DeviceUnavailable: it does not answer.
     """
     since = now - timedelta(seconds=TTL_S_MAX + 2 * SKEW_S_MAX)
-    latest = func.max(account.c.codes_valid_from)
-    rows = await connection.execute(
-        select(account.c.vuid, latest).where(account.c.codes_valid_from >= since).group_by(account.c.vuid)
-    )
+    rows = await connection.execute(_revoked_since(since))
     content = OfflineKeys(
         issuer=vault.issuer,
         made_at=int(now.timestamp()),
@@ -63,6 +60,19 @@ async def bundle(connection: Connection, vault: Vault, *, now: datetime) -> Offl
     kid = await signing.active_kid(vault)
     signature = await signing.sign(vault, kid, SIGNED_PREFIX + text.encode())
     return OfflineBundle(content=text, kid=kid, signature=signature.hex())
+
+
+def _revoked_since(since: datetime) -> Select[str, datetime]:
+    """Return the VUIDs whose codes were revoked: an account's own, and every older one that leads to it."""
+    led = account.alias()
+    own = select(account.c.vuid, account.c.codes_valid_from).where(account.c.codes_valid_from >= since)
+    older = (
+        select(led.c.vuid, account.c.codes_valid_from)
+        .join(account, account.c.vuid == led.c.alias_of)
+        .where(account.c.codes_valid_from >= since)
+    )
+    each = own.union_all(older).subquery()
+    return select(each.c.vuid, func.max(each.c.codes_valid_from)).group_by(each.c.vuid)
 
 
 def who(vuid: str) -> str:
@@ -86,35 +96,34 @@ async def upload(
     whole: a terminal cannot do anything about a bad line.
     """
     results: dict[int, str] = {}
-    for order, seen in sorted(enumerate(wanted.seen), key=lambda each: each[1].code):  # rows are locked in one order
+    genuine: list[tuple[tuple[str, int, bytes], int, int]] = []
+    for order, seen in enumerate(wanted.seen):
         try:
-            results[order] = await _one(
-                connection, seen, caller=caller, issuer=issuer, keys=public_keys, request_id=request_id, now=now
-            )
+            vuid, header = _checked(seen, issuer=issuer, keys=public_keys, now=now)
+            genuine.append(((vuid, header.valid.issued_at, header.valid.nonce), order, header.valid.ttl_s))
         except PlatformError as refusal:
             results[order] = refusal.code
+    for key, order, ttl_s in sorted(genuine):  # rows are locked in the order of their keys, however codes were written
+        results[order] = await _one(
+            connection, wanted.seen[order], key, ttl_s=ttl_s, caller=caller, request_id=request_id, now=now
+        )
     return OfflineUploaded(results=[results[order] for order in range(len(wanted.seen))])
 
 
 async def _one(
     connection: Connection,
     seen: OfflineSeen,
+    of_code: tuple[str, int, bytes],
     *,
+    ttl_s: int,
     caller: Caller,
-    issuer: str,
-    keys: Mapping[int, bytes],
     request_id: str,
     now: datetime,
 ) -> str:
-    """Record one sighting.
-
-    Raises:
-        CodeUnreadable, CodeNotGenuine: no code of ours. CodeExpired: seen outside its window, in the future, or told
-            too late. CodeWrongPurpose: the class does not serve the purpose.
-    """
-    code, header = _checked(seen, issuer=issuer, keys=keys, now=now)
-    valid, record_id = header.valid, new_id("rec")
-    key = {"vuid": code, "issued_at": valid.issued_at, "nonce": valid.nonce}
+    """Record one sighting of a genuine code, known by VUID, issue and nonce."""
+    vuid, issued_at, nonce = of_code
+    record_id = new_id("rec")
+    key = {"vuid": vuid, "issued_at": issued_at, "nonce": nonce}
     use = {"used_at": seen.seen_at, "used_by": caller.caller_id, "used_key": f"offline {seen.seen_at.isoformat()}"}
     told = await connection.execute(
         insert(offline_use)
@@ -131,7 +140,7 @@ async def _one(
     )
     if told.first() is None:
         return "repeated"
-    forget_at = valid.issued_at + valid.ttl_s + 2 * SKEW_S_MAX + REMEMBERED_S
+    forget_at = issued_at + ttl_s + 2 * SKEW_S_MAX + REMEMBERED_S
     statement = insert(code_use).values(**key, **use, record_id=record_id, forget_at=forget_at)
     taken = await connection.execute(
         statement.on_conflict_do_update(
@@ -141,7 +150,7 @@ async def _one(
         ).returning(code_use.c.record_id)
     )
     doubled = taken.first() is None
-    await _record(connection, seen, code, record_id, doubled=doubled, caller=caller, request_id=request_id)
+    await _record(connection, seen, vuid, record_id, doubled=doubled, caller=caller, request_id=request_id)
     if not doubled:
         return "recorded"
     await _raise_double_use(connection, key, record_id, caller=caller, now=now)
@@ -190,6 +199,12 @@ async def _raise_double_use(
 
 
 def _checked(seen: OfflineSeen, *, issuer: str, keys: Mapping[int, bytes], now: datetime) -> tuple[str, offline.Header]:
+    """Return the VUID and what the signed header says.
+
+    Raises:
+        CodeUnreadable, CodeNotGenuine: no code of ours. CodeExpired: seen outside its window, in the future, or told
+            too late. CodeWrongPurpose: the class does not serve the purpose.
+    """
     code = parse(seen.code)
     header = offline.check(code, issuer=issuer, public_keys=keys)
     valid, moment = header.valid, seen.seen_at.timestamp()
