@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import psycopg
@@ -17,8 +17,11 @@ from yimatong.access.caller import PLATFORM
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.accounts import registration
 from yimatong.cards.accounts.history import Origin
-from yimatong.cards.accounts.registration import Applicant, Entry, Prepared, Registered
+from yimatong.cards.accounts.registration import Applicant, Application, Entry, Prepared, Registered, Registrar
 from yimatong.cards.errors import AccountFrozen, RealNameTooWeak
+from yimatong.crypto.devices.base import CryptoDevice
+from yimatong.crypto.errors import DeviceUnavailable
+from yimatong.crypto.vault import Vault
 from yimatong.empi.errors import PersonDisagrees
 from yimatong.empi.persons import identity
 from yimatong.empi.persons.schemas import Demographics, RealNameMark
@@ -163,6 +166,41 @@ def test_two_transactions_at_once_open_one_account(do: Callable[..., Any], new_r
     one, two = do(work)
     assert [each.vuid for each in one] == [each.vuid for each in reversed(two)]
     assert all(a.opened != b.opened for a, b in zip(one, reversed(two), strict=True))
+
+
+class Line:
+    """The line to the device; cut, the device makes no key any more."""
+
+    def __init__(self, device: CryptoDevice) -> None:
+        self._device = device
+        self.is_cut = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.is_cut and name not in {"inline", "key_versions"}:
+            raise DeviceUnavailable(device="line")
+        return getattr(self._device, name)
+
+
+def test_a_race_is_answered_without_the_device(do: Callable[..., Any], new_resident: Residents) -> None:
+    """The person's id turned out another one than prepared; the device is away by then, and nobody has to know."""
+    one = applicant(new_resident())
+
+    async def race(parts: Parts) -> tuple[Any, str]:
+        (first,), (second,) = await prepare(parts, [one]), await prepare(parts, [one])
+        assert first.mpi != second.mpi
+        await store(parts, [first])
+        entry = Entry(prepared=second, origin=ORIGIN, holder="inst-h1")
+        application = Application(entry=entry, refer=await parts.vault.referrer("inst-h1"))
+        line = Line(parts.vault.device)
+        vault = Vault(cast("CryptoDevice", line), issuer=parts.vault.issuer, anchor_version=parts.vault.anchor)
+        await vault.sealer(), await vault.blinder()
+        line.is_cut = True
+        async with parts.db.transaction() as tx:
+            (answer,) = await Registrar(vault).register(await raw(tx), [application])
+        return answer, await parts.vault.mpi_ref("inst-h1", first.mpi.hex)
+
+    answer, expected = do(race)
+    assert answer.mpi_ref == expected
 
 
 def test_requests_that_share_a_transaction_keep_their_own_answers(

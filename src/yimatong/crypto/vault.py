@@ -110,6 +110,11 @@ class Vault:
         """Return how ``caller_id`` sees ``mpi``: 32 lower-case hex characters; errors as :meth:`blinder`."""
         return keys.mpi_ref(await self._reference_key(caller_id), bytes.fromhex(mpi))
 
+    async def referrer(self, caller_id: str) -> Callable[[str], str]:
+        """Return what makes ``caller_id``'s references without asking the device again; errors as :meth:`blinder`."""
+        key = await self._reference_key(caller_id)
+        return lambda mpi: keys.mpi_ref(key, bytes.fromhex(mpi))
+
     async def mpi_from_ref(self, caller_id: str, ref: str) -> str:
         """Return the master index id behind ``ref``, 32 lower-case hex characters; it need not exist.
 

@@ -75,8 +75,8 @@ async def register_account(
     prepared = await preparations.submit(applicant)
     origin = history.of_caller(call.caller, call.request_id)
     entry = Entry(prepared=prepared, origin=origin, holder=origin.holder)
-    mpi_ref = await call.vault.mpi_ref(origin.holder, prepared.mpi.hex)
-    return await call.write_shared(registrations, Application(entry=entry, mpi_ref=mpi_ref))
+    refer = await call.vault.referrer(origin.holder)
+    return await call.write_shared(registrations, Application(entry=entry, refer=refer))
 
 
 @get(

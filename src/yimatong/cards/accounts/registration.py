@@ -8,7 +8,7 @@ same account; sixteen at once get one. One who is refused leaves nothing and nev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -154,10 +154,13 @@ async def prepare_one(db: Database, vault: Vault, applicant: Applicant) -> Prepa
 
 
 class Application(msgspec.Struct, frozen=True, kw_only=True):
-    """A prepared registration of the native API. ``mpi_ref``: how its holder sees the person, made beforehand."""
+    """A prepared registration of the native API.
+
+    ``refer`` makes the holder's reference of a person without the device, so that the transaction never waits for it.
+    """
 
     entry: Entry
-    mpi_ref: str
+    refer: Callable[[str], str]
 
 
 class Registrar:
@@ -187,14 +190,9 @@ class Registrar:
         now = entries[0].prepared.mark.at
         done = await register_many(connection, entries, sealer=sealer, blinder=blinder, now=now)
         return [
-            outcome if isinstance(outcome, PlatformError) else await self._view(outcome, application)
+            outcome if isinstance(outcome, PlatformError) else view(outcome, mpi_ref=application.refer(outcome.mpi.hex))
             for outcome, application in zip(done, applications, strict=True)
         ]
-
-    async def _view(self, done: Registered, application: Application) -> AccountView:
-        if done.mpi == application.entry.prepared.mpi:
-            return view(done, mpi_ref=application.mpi_ref)
-        return view(done, mpi_ref=await self._vault.mpi_ref(application.entry.origin.holder, done.mpi.hex))
 
 
 class _Case(msgspec.Struct, kw_only=True, eq=False):
@@ -238,11 +236,11 @@ async def register(
     """Store one prepared registration; raises what ``register_many`` answers."""
     origin = history.of_caller(caller, request_id)
     entry = Entry(prepared=prepared, origin=origin, holder=origin.holder)
-    sealer, blinder = await vault.sealer(), await vault.blinder()
+    sealer, blinder, refer = await vault.sealer(), await vault.blinder(), await vault.referrer(origin.holder)
     done = (await register_many(await raw(connection), [entry], sealer=sealer, blinder=blinder, now=now))[0]
     if isinstance(done, PlatformError):
         raise done
-    return view(done, mpi_ref=await vault.mpi_ref(origin.holder, done.mpi.hex))
+    return view(done, mpi_ref=refer(done.mpi.hex))
 
 
 def view(done: Registered, *, mpi_ref: str) -> AccountView:
