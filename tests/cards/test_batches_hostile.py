@@ -71,6 +71,35 @@ def test_a_spreadsheet_that_unpacks_without_end_is_not_unpacked(tmp_path: Path) 
         reading.look(path)
 
 
+def test_a_chunk_that_loses_a_deadlock_is_done_again(
+    settings: Settings, run_async: Callable[..., Any], new_resident: Residents, tmp_path: Path, database_url: str
+) -> None:
+    """PostgreSQL ends the transaction of the chunk twice in favour of another; the third try stores it."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """
+            CREATE SEQUENCE drill_losses;
+            CREATE FUNCTION drill_lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF nextval('drill_losses') <= 2 THEN
+                    RAISE EXCEPTION 'lost'
+                        USING ERRCODE = CASE currval('drill_losses') WHEN 1 THEN '40P01' ELSE '40001' END;
+                END IF;
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER drill_lose BEFORE UPDATE ON cards_batch_chunk FOR EACH ROW EXECUTE FUNCTION drill_lose();
+            """
+        )
+    try:
+        path = written(tmp_path, line_of(new_resident()), line_of(new_resident()))
+        done = do(settings, run_async, lambda parts: load(parts, path))
+    finally:
+        with psycopg.connect(database_url) as connection:
+            connection.execute(
+                "DROP TRIGGER drill_lose ON cards_batch_chunk; DROP FUNCTION drill_lose; DROP SEQUENCE drill_losses"
+            )
+    assert (done.state, done.opened, done.bad) == ("done", 2, 0)
+
+
 def test_the_report_holds_no_formula(
     settings: Settings, run_async: Callable[..., Any], new_resident: Residents, tmp_path: Path
 ) -> None:

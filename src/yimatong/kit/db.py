@@ -31,6 +31,20 @@ async def raw(connection: Connection) -> RawConnection:
     return cast("RawConnection", (await connection.get_raw_connection()).driver_connection)
 
 
+def lost_to_another(error: BaseException) -> bool:
+    """Say whether the database ended a transaction in favour of another one (class 40: deadlock, serialisation).
+
+    Nothing of it was stored, and it may be done again at once.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        cause = seen.orig if isinstance(seen, DBAPIError) else seen
+        if isinstance(cause, psycopg.Error) and (cause.sqlstate or "").startswith("40"):
+            return True
+        seen = seen.__cause__
+    return False
+
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

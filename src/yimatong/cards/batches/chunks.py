@@ -29,7 +29,7 @@ from yimatong.empi.persons import service as empi
 from yimatong.empi.persons.schemas import RealNameMark
 from yimatong.empi.persons.service import Identification
 from yimatong.kit.clock import business_date
-from yimatong.kit.db import Connection, Database, raw
+from yimatong.kit.db import Connection, Database, lost_to_another, raw
 from yimatong.kit.errors import PlatformError, Unavailable
 from yimatong.kit.masking import IdNumber, PersonName
 
@@ -201,7 +201,7 @@ async def _chunk(db: Database, vault: Vault, about: Row[Any], seq: int, *, now: 
                 await storing.store(tx, vault, about, found, prepared, now=now)
                 return await _finish(tx, sealer, about, seq, found, now=now)
         except Unavailable as error:
-            if tried == TRIES - 1 or not isinstance(error, RegistrationRaced):
+            if tried == TRIES - 1 or not (isinstance(error, RegistrationRaced) or lost_to_another(error)):
                 raise
     raise RegistrationRaced
 
