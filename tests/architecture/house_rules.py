@@ -35,7 +35,7 @@ OFFERED_ALONE = {
         "sessions",
         "shared",
     },
-    "cards": {"accounts.history", "codes.issuing", "codes.symbols", "labels.kiosk"},
+    "cards": {"accounts.history", "codes.issuing", "codes.policies", "codes.symbols", "labels.kiosk"},
     "empi": {"persons.identity"},
     "payments": {"accounts", "desk", "channels.base"},
 }

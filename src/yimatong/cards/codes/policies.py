@@ -26,9 +26,11 @@ from yimatong.kit.ids import new_id
 
 TTL_S_MIN = 15
 TTL_S_DEFAULT = 60
+TTL_S_MOST, SKEW_S_MOST = TTL_S_MAX, SKEW_S_MAX
 USES_MAX = 20
 RUBBISH_MAX_MAX = 10_000
-_CLASSES = tuple(each.name.lower() for each in CodeClass)
+CLASSES = tuple(each.name.lower() for each in CodeClass)
+PURPOSES = tuple(each.value for each in Purpose)
 
 Lifetime = Annotated[int, Meta(ge=TTL_S_MIN, le=TTL_S_MAX)]
 
@@ -92,7 +94,7 @@ async def put(connection: Connection, wanted: CodePolicy, *, operator_id: str, n
         msgspec.convert(msgspec.to_builtins(wanted), CodePolicy)
     except msgspec.ValidationError as error:
         raise PolicyInvalid(detail=str(error)) from None
-    unknown = [*(set(wanted.classes or ()) - set(_CLASSES)), *(set(wanted.purposes or ()) - set(Purpose))]
+    unknown = [*(set(wanted.classes or ()) - set(CLASSES)), *(set(wanted.purposes or ()) - set(PURPOSES))]
     if unknown:
         raise PolicyInvalid(detail=", ".join(sorted(unknown)))
     values = msgspec.structs.asdict(wanted) | {"changed_by": operator_id, "changed_at": now}

@@ -8,9 +8,8 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 
 from yimatong.access import callers
-from yimatong.cards.codec import TTL_S_MAX, CodeClass, Purpose
 from yimatong.cards.codes import policies
-from yimatong.cards.codes.judgement import SKEW_S_MAX
+from yimatong.cards.codes.policies import CLASSES, PURPOSES
 from yimatong.cards.errors import PolicyInvalid
 from yimatong.kit.db import Connection
 from yimatong.kit.errors import Refusal
@@ -20,8 +19,6 @@ from yimatong.web.page import Page
 
 _PATH: Final = "/console/policies"
 _SET: Final = "console:policies-set"
-CLASSES: Final = tuple(each.name.lower() for each in CodeClass)
-PURPOSES: Final = tuple(each.value for each in Purpose)
 
 
 @get(_PATH, session="console", permission="console:policies", include_in_schema=False)
@@ -94,9 +91,9 @@ async def _list(
         classes=CLASSES,
         purposes=PURPOSES,
         bounds={
-            **{f"ttl_{name}_s": (policies.TTL_S_MIN, TTL_S_MAX) for name in CLASSES},
+            **{f"ttl_{name}_s": (policies.TTL_S_MIN, policies.TTL_S_MOST) for name in CLASSES},
             "uses": (1, policies.USES_MAX),
-            "skew_s": (0, SKEW_S_MAX),
+            "skew_s": (0, policies.SKEW_S_MOST),
             "rubbish_max": (1, policies.RUBBISH_MAX_MAX),
         },
         may_set=_SET in page.operator.permissions,
