@@ -129,6 +129,39 @@ def test_two_workers_at_once_register_every_row_once(
     assert persons == (0,)
 
 
+@pytest.mark.parametrize("state", ["XX000", "54000"])
+def test_a_row_that_nobody_foresaw_stands_alone(
+    office: Office,  # noqa: F811
+    new_resident: Callable[[], SimpleNamespace],
+    database_url: str,
+    state: str,
+) -> None:
+    """One card that the database cannot take, for whatever reason, does not hold up the other ten."""
+    rows = [_row(line, new_resident()) for line in range(1, 12)]
+    rows[6]["chip_number"] = "FA11" + rows[6]["chip_number"]
+    _send(office, f"odd-{state}", rows)
+    end = rows[6]["card_number"][-4:]
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            f"""
+            CREATE FUNCTION drill_odd() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF right(NEW.number_end, 4) = '{end}' THEN RAISE EXCEPTION 'odd' USING ERRCODE = '{state}'; END IF;
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER drill_odd BEFORE INSERT ON cards_physical_card
+                FOR EACH ROW EXECUTE FUNCTION drill_odd();
+            """
+        )
+    try:
+        assert office.register_arrivals() == 11
+        view = office.his.call("GET", f"{PATH}/odd-{state}")
+    finally:
+        with psycopg.connect(database_url) as connection:
+            connection.execute("DROP FUNCTION drill_odd CASCADE")
+    assert (view["done"], view["waiting"]) == (10, 0)
+    assert [(row["line"], row["code"]) for row in view["refused_rows"]] == [(7, "CRD-3014")]
+
+
 def test_nothing_personal_is_in_the_clear(office: Office, resident: SimpleNamespace, database_url: str) -> None:  # noqa: F811
     row = _row(1, resident, name="欧阳某某", phone="bad")
     _send(office, "sealed", [row])

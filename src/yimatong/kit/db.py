@@ -36,13 +36,18 @@ def lost_to_another(error: BaseException) -> bool:
 
     Nothing of it was stored, and it may be done again at once.
     """
+    return (sqlstate(error) or "").startswith("40")
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return the SQLSTATE behind an error, five characters; None when the server said none."""
     seen: BaseException | None = error
     while seen is not None:
         cause = seen.orig if isinstance(seen, DBAPIError) else seen
-        if isinstance(cause, psycopg.Error) and (cause.sqlstate or "").startswith("40"):
-            return True
+        if isinstance(cause, psycopg.Error) and cause.sqlstate:
+            return cause.sqlstate
         seen = seen.__cause__
-    return False
+    return None
 
 
 metadata = MetaData(

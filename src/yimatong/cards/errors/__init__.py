@@ -90,6 +90,7 @@ from yimatong.cards.errors.records import (
     TooManyGroups,
 )
 from yimatong.cards.errors.registry import (
+    ArrivalFailed,
     CardCancelled,
     CardChangeNotAllowed,
     CardLost,
@@ -128,6 +129,7 @@ __all__ = [
     "ArchiveDamaged",
     "ArchiveDiffers",
     "ArchiveRunning",
+    "ArrivalFailed",
     "BatchColumnsMissing",
     "BatchEmpty",
     "BatchFileUnreadable",

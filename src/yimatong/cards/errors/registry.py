@@ -117,6 +117,15 @@ class MediumWrongPurpose(Refusal):
     en = "this medium does not serve the purpose; show a dynamic code made for it"
 
 
+class ArrivalFailed(Refusal):
+    """A row of a delivery that could not be registered for a reason nobody foresaw; its neighbours were."""
+
+    code = "CRD-3014"
+    status = 422
+    zh = "该行登记时出现意外错误（{failure}），请将批次和行号告知平台"
+    en = "this row met an unexpected failure ({failure}); tell the platform the delivery and the line"
+
+
 class DeliveryNotFound(Refusal):
     """No such delivery of this institution."""
 

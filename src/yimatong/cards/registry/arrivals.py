@@ -17,6 +17,7 @@ from sqlalchemy import Row, text, update
 
 from yimatong.access.caller import Scope
 from yimatong.cards.accounts.real_name import LEVELS
+from yimatong.cards.errors import ArrivalFailed
 from yimatong.cards.models import arrival
 from yimatong.cards.registry import queries, service
 from yimatong.cards.registry.schemas import ArrivedCard, DeliveryView
@@ -31,9 +32,10 @@ from yimatong.empi.persons.schemas import Demographics, RealNameMark
 from yimatong.empi.persons.service import Identification
 from yimatong.kit import jobs
 from yimatong.kit.clock import business_date
-from yimatong.kit.db import Connection, Database, raw
-from yimatong.kit.errors import InvalidInput, PlatformError, Refusal
+from yimatong.kit.db import Connection, Database, raw, sqlstate
+from yimatong.kit.errors import InvalidInput, PlatformError, Refusal, Unavailable
 from yimatong.kit.ids import new_id
+from yimatong.kit.log import KitLog
 
 JOB = "registry.register_arrivals"
 BATCH_ROWS = 200
@@ -147,10 +149,69 @@ async def register_due(db: Database, vault: Vault, *, now: datetime) -> int:
 
 
 async def register_batch(db: Database, vault: Vault, *, now: datetime, rows_max: int = BATCH_ROWS) -> int:
-    """Register one batch in one transaction; return how many rows it had. Several workers may do so at once."""
+    """Register one batch in one transaction; return how many rows it had. Several workers may do so at once.
+
+    What nobody foresaw never stops the queue: the batch is done again in halves until the one bad row stands alone,
+    which is refused with a reason of its own. An outage is nobody's row: it is raised, and the batch waits.
+
+    Raises:
+        DatabaseUnavailable, DeviceUnavailable.
+    """
+    taken: list[str] = []
+    try:
+        return await _register(db, vault, now=now, limit=rows_max, taken=taken)
+    except Exception as failure:
+        if not taken or _is_outage(failure):
+            raise
+        return await _in_halves(db, vault, taken, failure, now=now)
+
+
+async def _in_halves(db: Database, vault: Vault, ids: Sequence[str], failure: Exception, *, now: datetime) -> int:
+    """Register each half by itself, and refuse the row that fails alone."""
+    if len(ids) == 1:
+        KitLog.LOOP_FAILED.emit(loop=JOB, arrival=ids[0], cause=type(failure).__name__, sqlstate=sqlstate(failure))
+        async with db.transaction() as connection:
+            rows = await queries.waiting(connection, limit=1, among=ids)
+            why = ArrivalFailed(failure=type(failure).__name__)
+            await _store(connection, {row.arrival_id: why for row in rows}, now=now)
+        return len(rows)
+    done = 0
+    for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
+        try:
+            done += await _register(db, vault, now=now, limit=len(half), taken=[], among=half)
+        except Exception as again:
+            if _is_outage(again):
+                raise
+            done += await _in_halves(db, vault, half, again, now=now)
+    return done
+
+
+def _is_outage(failure: Exception) -> bool:
+    """Say whether the next try may succeed: a part is away, or another transaction was in the way."""
+    if not isinstance(failure, Unavailable):
+        return False
+    state = sqlstate(failure) or ""
+    return state[:2] in _AWAY
+
+
+_AWAY = ("", "08", "25", "40", "53", "55", "57", "58")
+"""Classes of SQLSTATE that speak of the server and of others, not of the row; none: it did not answer."""
+
+
+async def _register(
+    db: Database,
+    vault: Vault,
+    *,
+    now: datetime,
+    limit: int,
+    taken: list[str],
+    among: Sequence[str] | None = None,
+) -> int:
+    """Register up to ``limit`` rows in one transaction; ``taken`` gets their ids."""
     sealer, blinder = await vault.sealer(), await vault.blinder()
     async with db.transaction() as connection:
-        rows = await queries.waiting(connection, limit=rows_max)
+        rows = await queries.waiting(connection, limit=limit, among=among)
+        taken += [row.arrival_id for row in rows]
         outcome: dict[str, str | PlatformError] = {}
         read: list[_Read] = []
         for row in rows:

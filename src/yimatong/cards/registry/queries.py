@@ -223,11 +223,11 @@ async def counts(connection: Connection, *, scope: Scope) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in rows}
 
 
-async def waiting(connection: Connection, *, limit: int) -> Sequence[Row[Any]]:
-    """Return the oldest arrivals that wait, locked; rows that another job has are passed over."""
+async def waiting(connection: Connection, *, limit: int, among: Sequence[str] | None = None) -> Sequence[Row[Any]]:
+    """Return the oldest arrivals that wait (``among`` these), locked; rows that another job has are passed over."""
     rows = await connection.execute(
         select(arrival)
-        .where(arrival.c.state == "waiting")
+        .where(arrival.c.state == "waiting", *([] if among is None else [arrival.c.arrival_id.in_(among)]))
         .order_by(arrival.c.arrival_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
