@@ -262,6 +262,23 @@ async def test_a_finished_folder_that_no_longer_agrees_is_made_anew(
     assert len(await pages(filled, archive)) == 3 * ROWS + 1
 
 
+async def test_a_fuller_folder_survives_a_restored_database(filled: Database, archive: Archive) -> None:
+    """The database went back to before the month was archived, with fewer rows: the older folder stays, and is told."""
+    await archived(filled, archive)
+    fuller = {path.name: path.read_bytes() for path in (archive.folder / "2025-11").iterdir()}
+    await empty(filled)
+    await fill(filled, MONTHS, 40)
+    await archived(filled, archive)
+    assert len(await pages(filled, archive)) == 3 * 40
+    (name,) = archive.aside("2025-11")
+    kept = {path.name: path.read_bytes() for path in (archive.folder / name).iterdir()}
+    assert kept == fuller
+    async with filled.read() as tx:
+        told = {alarm.subject: alarm.detail for alarm in await alarms.alarms(tx) if alarm.kind == retention.ASIDE}
+    assert set(told) == {"2025-11", "2025-12"}
+    assert name in told["2025-11"]
+
+
 async def test_a_month_that_came_back_does_not_replace_its_archive(filled: Database, archive: Archive) -> None:
     """A clock that stood wrong makes a partition anew: its rows stay where they are, and the archive as it was."""
     before = await pages(filled, archive)

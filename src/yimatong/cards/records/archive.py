@@ -98,14 +98,34 @@ class Archive:
         (self.folder / folder).mkdir(mode=0o700, parents=True)
 
     def finish(self, folder: str, month: str, manifest: Manifest) -> bytes:
-        """Write the manifest and let the month's folder appear, whole; return SM3 of the manifest."""
+        """Write the manifest and let the month's folder appear, whole; return SM3 of the manifest.
+
+        A folder of the month that is there already is moved aside, never removed.
+        """
         content = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
         write_file(self.folder / folder / MANIFEST, content)
         sync_folder(self.folder / folder)
-        shutil.rmtree(self.folder / month, ignore_errors=True)
+        self._move_aside(month)
         (self.folder / folder).rename(self.folder / month)
         sync_folder(self.folder)
         return sm3(content)
+
+    def _move_aside(self, month: str) -> None:
+        """Keep a folder that stands where another one is to appear: after a restore it may be the fuller one."""
+        standing = self.folder / month
+        if not standing.exists():
+            return
+        try:
+            name = sm3((standing / MANIFEST).read_bytes()).hex()[:16]
+        except OSError:
+            name = "no-manifest"
+        aside = [self.folder / f"{month}.aside-{name}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 1000)))]
+        standing.rename(next(place for place in aside if not place.exists()))
+        sync_folder(self.folder)
+
+    def aside(self, month: str) -> list[str]:
+        """Return the names of the folders of a month that were moved aside for another one."""
+        return sorted(path.name for path in self.folder.glob(f"{month}.aside-*"))
 
     def standing(self, month: str) -> tuple[Manifest, bytes] | None:
         """Return the manifest of a month's folder that a run before has finished, with its SM3; None if it cannot."""

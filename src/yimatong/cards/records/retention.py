@@ -29,6 +29,9 @@ from yimatong.kit.db import Connection, Database
 
 KEPT_LEAST: Final = 1
 """The present month and the one before are never archived."""
+ASIDE: Final = "records-aside"
+"""The alarm: a month was archived again, and the folder that stood there is not what the database holds."""
+_DETAIL_MAX: Final = 500
 Say = Callable[[str], None]
 """Is told every step: for a progress display, and for the drill that ends the process there."""
 _DAY_MAX: Final = 12_000_000
@@ -116,6 +119,10 @@ async def archive_month(db: Database, archive: Archive, month: date, *, now: dat
         kept = await _standing_folder(connection, archive, child, name, days)
         manifest, digest = kept or await _write(connection, archive, child, name, days, say=say)
         say(f"{name} written")
+        aside = archive.aside(name)
+        if aside:
+            detail = f"{', '.join(aside)}; now {manifest.rows} rows, manifest {digest.hex()[:16]}"
+            await alarms.raise_alarm(connection, kind=ASIDE, subject=name, detail=detail[:_DETAIL_MAX], now=now)
         await partitions.drop_month(connection, code_record, month)
         say(f"{name} dropped")
         await connection.execute(
