@@ -24,7 +24,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/accounts/{vuid}"): "AI",
     ("POST", "/api/v1/accounts/{vuid}/state"): "AI",
     ("POST", "/api/v1/accounts/{vuid}/page-links"): "A",
-    ("POST", "/api/v1/accounts/without-certificate"): "IT",
+    ("POST", "/api/v1/accounts/without-certificate"): "I",
     ("POST", "/api/v1/accounts/search"): "AI",
     ("POST", "/api/v1/accounts/{vuid}/certificate"): "AI",
     ("POST", "/api/v1/accounts/{vuid}/update"): "AI",

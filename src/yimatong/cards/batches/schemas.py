@@ -75,6 +75,9 @@ class BadRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     id_number: str
     cells: dict[str, str] = {}
 
+    def __repr__(self) -> str:
+        return f"BadRow(row={self.row}, code={self.code!r}, name={self.name!r})"
+
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """A county of a list: how many it names, who has a card, who used it at least once, and refused rows."""
