@@ -35,6 +35,7 @@ from _codes_texts import Shown, Wallet
 from yimatong.access.caller import PLATFORM, Caller
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.codes import policies, service
+from yimatong.cards.codes.issuing import Order
 from yimatong.cards.codes.item import Found
 from yimatong.cards.codes.judgement import KnownAccount, Policy
 from yimatong.cards.codes.schemas import NewCode
@@ -203,13 +204,12 @@ async def _issued_with_tokens(parts: Parts, wallet: Wallet, number: int) -> list
         wanted = NewCode(
             vuid=wallet.somebody(), code_class="visit", ttl_s=1275, kind="offline" if position % 2 else "dynamic"
         )
+        token = "" if position % 2 else f"P.{wallet.draw.randbytes(20).hex()}"
         common = {"scope": PLATFORM, "issuer_id": "drill", "request_id": "drill", "now": clock.now()}
+        order = Order(wanted=wanted, token=token, **common)
+        verb = service.issue_with_token if token else service.issue
         async with parts.db.transaction() as connection:
-            if position % 2:
-                code = await service.issue(connection, parts.vault, wanted, **common)
-            else:
-                token = f"P.{wallet.draw.randbytes(20).hex()}"
-                code = await service.issue_with_token(connection, parts.vault, wanted, token=token, **common)
+            code = await verb(connection, parts.vault, order)
         made.append(code.text)
     return made
 
