@@ -35,6 +35,7 @@ import _population
 from _keys_cast import CUSTODIANS, Custodians, Load, Seen, Writer, say
 
 from yimatong.access import callers, operators, resealing
+from yimatong.access.ceremony.destroying import SETTLE
 from yimatong.access.resealing import SealedColumn
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.apps.sealed import places
@@ -264,6 +265,7 @@ async def _reseal(platform: LocalPlatform, custodians: Custodians, seen: Seen, s
         async with parts.db.read() as connection:
             seen.rows = sum(each.resealed for each in await resealing.progress(connection))
         await _open_everything(parts, seen, writer.written)
+        await asyncio.sleep(SETTLE.total_seconds())  # counted from the rotation; nothing is asked for before
         await asyncio.to_thread(custodians.agree, "destroy", "protection", "2", "--emergency")
         await _open_everything(parts, seen, writer.written)
     finally:

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from yimatong.access import operators
 from yimatong.access.ceremony import queries
+from yimatong.access.ceremony.destroying import SETTLE
 from yimatong.access.ceremony.schemas import Given, Request
 from yimatong.access.ceremony.service import Ceremonies
 from yimatong.access.ceremony.windows import Windows
@@ -41,6 +42,7 @@ from yimatong.kit.ids import new_id
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 PROTECTION = KeyUsage.PROTECTION
 LIFE = timedelta(seconds=1455)
+SETTLED = NOW + SETTLE
 ROTATE = Request(action="rotate", usage="protection")
 AT_ONCE = Request(action="rotate", usage="protection", emergency=True)
 PARTS = [bytes(range(n, n + 16)) for n in (1, 40, 90)]
@@ -319,9 +321,9 @@ async def test_what_is_still_needed_is_not_destroyed(ceremonies, people, cable, 
     approval_id = await agreed(second)
     sealed_rows[2] = 1  # something was sealed since
     with pytest.raises(KeyStillNeeded):
-        await ceremonies.perform(approval_id, Given(), operator=people[1], now=NOW)
+        await ceremonies.perform(approval_id, Given(), operator=people[1], now=SETTLED)
     sealed_rows[2] = 0
-    done = await ceremonies.perform(approval_id, Given(), operator=people[1], now=NOW)
+    done = await ceremonies.perform(approval_id, Given(), operator=people[1], now=SETTLED)
     assert done.info.state is KeyState.DESTROYED
 
 
@@ -340,13 +342,13 @@ async def test_an_old_backup_does_not_bring_back_what_was_destroyed(ceremonies, 
         for part, value in enumerate(PARTS[:2], 1)
     )
 
-    async def do(request, given=None):
-        return await ceremonies.perform(await agreed(request), given or Given(), operator=people[1], now=NOW)
+    async def do(request, given=None, now=NOW):
+        return await ceremonies.perform(await agreed(request), given or Given(), operator=people[1], now=now)
 
     for _ in range(2):
         await do(AT_ONCE)
     old = await do(Request(action="backup", parts=2), Given(components=custodians))
-    await do(Request(action="destroy", usage="protection", version=2, emergency=True))
+    await do(Request(action="destroy", usage="protection", version=2, emergency=True), now=SETTLED)
     await do(Request(action="switch-off", usage="protection", version=1, emergency=True))
     await do(Request(action="cut-off"))
     assert await ceremonies.standing() == []

@@ -266,6 +266,27 @@ class KeyVersionsShort(Refusal):
     )
 
 
+class KeySettling(Refusal):
+    """A version that stopped being active a moment ago: what was begun with it may still be on its way."""
+
+    code = "ACC-3110"
+    status = 409
+    zh = "第 {version} 版密钥刚刚还在用于加密，{until}（北京时间）起可销毁"
+    en = "version {version} was used for sealing a moment ago; it can be destroyed from {until} (Beijing time) on"
+
+
+class WritesStillOpen(Refusal):
+    """A transaction that began while the version was active is still open, and may store what it sealed."""
+
+    code = "ACC-3111"
+    status = 409
+    zh = "{since}（北京时间）开始的数据库事务尚未结束，可能仍会写入用第 {version} 版密钥加密的数据；结束后再销毁"
+    en = (
+        "a database transaction open since {since} (Beijing time) may still store what version {version} sealed; "
+        "destroy it when that is over"
+    )
+
+
 class LoginTaken(Refusal):
     """A login belongs to one operator for good, also after it was switched off."""
 

@@ -121,6 +121,28 @@ class Database:
             await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
             yield connection
 
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:
+        """Be the only one of all processes inside a block of this name; yields whether that is so, and never waits.
+
+        It is a lock of the session on a connection of its own, with no transaction open: outside parties may be
+        called inside, and when the process dies the lock is gone.
+
+        Raises:
+            DatabaseUnavailable: the database is away.
+        """
+        try:
+            connection = await psycopg.AsyncConnection.connect(
+                self._url, options=_OPTIONS, autocommit=True, connect_timeout=5
+            )
+        except _LOST as error:
+            raise DatabaseUnavailable(audit=repr(error)) from error
+        try:
+            cursor = await connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,))
+            yield (await cursor.fetchone()) == (True,)
+        finally:
+            await connection.close()
+
     def batch(self, work: Work[Item, Result], *, items_max: int = 64, lanes: int = 2) -> Batch[Item, Result]:
         """Return a batch whose items share one transaction; see ``Batch``."""
         made: Batch[Item, Result] = Batch(self._connect_raw, work, items_max=items_max, lanes=lanes)

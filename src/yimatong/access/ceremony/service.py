@@ -14,7 +14,6 @@ backup enters the database, the audit or a log: only usage, version, KCV and who
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -24,7 +23,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 from yimatong.access import approvals
-from yimatong.access.ceremony import ledger, queries, steps, windows
+from yimatong.access.ceremony import destroying, ledger, queries, steps, windows
+from yimatong.access.ceremony.destroying import Remaining
 from yimatong.access.ceremony.proposals import check, subject
 from yimatong.access.ceremony.schemas import (
     BY_HAND,
@@ -44,7 +44,6 @@ from yimatong.access.errors import (
     CeremonyOver,
     CeremonyRunning,
     CustodianTwice,
-    KeyStillNeeded,
 )
 from yimatong.access.models import key_ceremony, key_ceremony_part
 from yimatong.access.operators import Operator
@@ -62,8 +61,6 @@ from yimatong.kit.db import Connection, Database
 from yimatong.kit.errors import Refusal
 
 PERMISSION = "console:keys"
-Remaining = Callable[[int], Awaitable[dict[str, int]]]
-"""Counts what is still sealed under a protection key version, by place; handed in by the assembly."""
 
 
 class Ceremonies:
@@ -149,17 +146,24 @@ class Ceremonies:
             NotPermitted, CeremonyUnknown, CeremonyNotApproved.
             CeremonyOver: done or failed already. CeremonyRunning: another one is under way.
             KeyStillNeeded: the version is the anchor, made card ids, or data sealed under it remain.
+            KeySettling, WritesStillOpen: it may still be used by what was begun; it stays approved.
             CodesStillValid: valid codes would be refused, and it is no emergency; it stays approved and can be
             performed later. KeyVersionsShort: see :mod:`yimatong.access.ceremony.windows`.
             DeviceUnavailable: nothing is known; perform it again. Refusals of the device end the ceremony.
         """
         operator.require(PERMISSION)
+        async with self._db.alone("access:ceremony") as mine:  # two at once would each find the other's step undone
+            if not mine:
+                raise CeremonyRunning
+            return await self._perform(approval_id, given, operator=operator, now=now)
+
+    async def _perform(self, approval_id: str, given: Given, *, operator: Operator, now: datetime) -> Done:
         found = await self._approved(approval_id)
         by_hand = found.request.action in BY_HAND
         if by_hand and found.state == "approved" and given == Given():
             raise CeremonyInvalid(detail="缺少保管人交来的内容 / what the custodians bring is missing")
         if found.state == "approved":  # what is broken off was looked at before it began
-            await self._check(found.request, now)
+            await self._check(found.request, now, at_once=True)
         version = await self._take_slot(found)
         try:
             done = await asyncio.to_thread(
@@ -259,22 +263,12 @@ class Ceremonies:
         infos = await asyncio.to_thread(windows.book_of, self._device, request.usage)
         return await self._windows.affected(self._db, infos, request, now)
 
-    async def _check(self, request: Request, now: datetime) -> None:
+    async def _check(self, request: Request, now: datetime, *, at_once: bool = False) -> None:
         infos = await asyncio.to_thread(windows.book_of, self._device, request.usage)
         await self._windows.check(self._db, infos, request, now)
-        if request.action != "destroy":
-            return
-        state = next((info.state for info in infos if info.version == request.version), None)
-        if state in {None, KeyState.READY, KeyState.DESTROYED}:
-            return
-        if request.usage == KeyUsage.SECURITY:
-            raise KeyStillNeeded(what="card ids (VUID)", rows="-")
-        if request.usage == KeyUsage.PROTECTION:
-            if request.version == self._anchor:
-                raise KeyStillNeeded(what="anchor", rows="-")
-            for place, rows in (await self._remaining(request.version)).items():
-                if rows:
-                    raise KeyStillNeeded(what=place, rows=rows)
+        if at_once:
+            await destroying.check_settled(self._db, infos, request, now=now)
+        await destroying.check(infos, request, anchor=self._anchor, remaining=self._remaining)
 
     async def _take_slot(self, found: Ceremony) -> int | None:
         """Make this the running ceremony and write down the version that it will make, before the device is asked."""
@@ -315,9 +309,9 @@ class Ceremonies:
                 .returning(key_ceremony.c.version)
             )
             row = ended.first()
+            await ledger.write(connection, infos, is_cut_off=is_cut_off, now=now, allowed=allowed)
             if row is None:  # two finished it at once; the first one told of it
                 return
-            await ledger.write(connection, infos, is_cut_off=is_cut_off, now=now, allowed=allowed)
             detail = f"version={row.version or request.version} kcv={kcv or '-'}"
             await self._note(
                 connection,
