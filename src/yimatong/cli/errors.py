@@ -87,6 +87,15 @@ class PartMissing(Refusal):
     en = "this version has no {part} yet"
 
 
+class MessageNotParked(Refusal):
+    """``ymt outbox replay`` was given a message that is not parked, or none."""
+
+    code = "CLI-1016"
+    status = 422
+    zh = "消息 {message_id} 不存在或未处于待人工处理状态（ymt outbox parked 可查看）"
+    en = "message {message_id} does not exist or is not parked (see ymt outbox parked)"
+
+
 class DemonstrationOnly(Refusal):
     """A command that must never touch a production installation."""
 

@@ -19,6 +19,8 @@ from yimatong.apps.sealed import places
 from yimatong.crypto.devices.base import KeyState
 from yimatong.kit import clock
 
+_WIDE = 104
+"""From so many columns on, both languages and date with time stand side by side; on less, one above the other."""
 _FEW = 32
 """So many version numbers left are told of."""
 
@@ -50,12 +52,13 @@ async def show(parts: Parts) -> None:
         names = await operators.names(connection, {each.proposer_id for each in pending})
     table = Table(title=f"密钥 / keys ({parts.vault.device.name})", title_justify="left")
     for name in ("用途 usage", "版本 version", "状态 state", "校验值 KCV", "产生 made", "此状态自 since"):
-        table.add_column(name, no_wrap=True)
+        table.add_column(_fitted(name, console), no_wrap=True)
     for info in infos:
         entry = known.get((info.usage.value, info.version))
         anchor = " 锚 anchor" if (info.usage, info.version) == ("protection", parts.vault.anchor) else ""
         times = ("—", "—") if entry is None else (_beijing(entry.made_at), _beijing(entry.since))
-        table.add_row(USAGES[info.usage], f"{info.version}{anchor}", STATES[info.state], info.kcv, *times)
+        cells = (USAGES[info.usage], f"{info.version}{anchor}", STATES[info.state], info.kcv, *times)
+        table.add_row(*(_fitted(cell, console) for cell in cells))
     console.print(table)
     for usage, words in USAGES.items():
         if left(usage, infos) <= _FEW:
@@ -68,9 +71,17 @@ async def show(parts: Parts) -> None:
             f"[bold red]密码机状态倒退 / the device went back: {entry.usage} {entry.version}"
             f" 台账 ledger {entry.state.value}，设备 device {device}[/]"
         )
-    if pending:
+    if pending and console.width < _WIDE:
+        console.print("待办 / open ceremonies")
+        for each in pending:
+            console.print(" · ".join(_pending_cells(each, names)), markup=False)
+    elif pending:
         console.print(_pending_table(pending, names))
-    console.print(await sealed(parts))
+    console.print(await sealed(parts, console))
+
+
+def _fitted(cell: str, console: Console) -> str:
+    return cell if console.width >= _WIDE else cell.replace(" ", "\n", 1)
 
 
 def refuses(affected: Affected, *, now: datetime) -> str:
@@ -87,15 +98,19 @@ def _pending_table(pending: Sequence[Ceremony], names: dict[str, str]) -> Table:
     for name in ("编号 id", "操作 action", "提出人 proposer", "事由 reason", "状态 state"):
         table.add_column(name, overflow="fold")
     for each in pending:
-        urgent = "紧急 emergency" if each.request.emergency else ""
-        words = (ACTIONS[each.request.action], each.request.usage, str(each.request.version or ""), urgent)
-        what = " ".join(word for word in words if word)
-        who = names.get(each.proposer_id, each.proposer_id)
-        table.add_row(each.approval_id, what, who, each.reason, STANDINGS[each.state])
+        table.add_row(*_pending_cells(each, names))
     return table
 
 
-async def sealed(parts: Parts) -> Table:
+def _pending_cells(each: Ceremony, names: dict[str, str]) -> tuple[str, str, str, str, str]:
+    urgent = "紧急 emergency" if each.request.emergency else ""
+    words = (ACTIONS[each.request.action], each.request.usage, str(each.request.version or ""), urgent)
+    what = " ".join(word for word in words if word)
+    who = names.get(each.proposer_id, each.proposer_id)
+    return each.approval_id, what, who, each.reason, STANDINGS[each.state]
+
+
+async def sealed(parts: Parts, console: Console) -> Table:
     """Return the table of what is sealed where; counts only when there are older versions."""
     sealer = await parts.vault.sealer()
     left: dict[str, int] = {}
@@ -106,12 +121,13 @@ async def sealed(parts: Parts) -> Table:
         known = {each.place: each for each in await resealing.progress(connection)}
     table = Table(title=f"加密数据 / sealed data (v{sealer.active})", title_justify="left")
     for column in ("位置 place", "已重新加密 sealed anew", "仍用旧版本 under older versions", "完成 through"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(_fitted(column, console), overflow="fold")
     for place in places(parts.settings):
         progress = known.get(place.name)
         current = progress if progress is not None and progress.version == sealer.active else None
         through = _beijing(current.done_at) if current is not None and current.done_at is not None else "—"
-        table.add_row(place.name, str(current.resealed if current else 0), str(left.get(place.name, 0)), through)
+        numbers = str(current.resealed if current else 0), str(left.get(place.name, 0))
+        table.add_row(place.name, *numbers, _fitted(through, console))
     return table
 
 

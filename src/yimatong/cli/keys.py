@@ -218,7 +218,8 @@ def reseal(
 
     async def work(parts: Parts) -> int:
         done = 0 if status else await resealing.reseal(parts.db, parts.vault, places(parts.settings), now=clock.now)
-        Console().print(await key_tables.sealed(parts))
+        console = Console()
+        console.print(await key_tables.sealed(parts, console))
         return done
 
     done = asyncio.run(with_parts(work))

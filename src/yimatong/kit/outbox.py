@@ -125,6 +125,28 @@ class Relay:
             )
 
 
+class Parked(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was tried for the last time; ``last_error`` is why, by code or by name."""
+
+    id: int
+    topic: str
+    ordering_key: str
+    attempts: int
+    created_at: datetime
+    last_error: str | None
+
+
+async def parked(connection: Connection, *, limit: int = 100, after: int = 0) -> list[Parked]:
+    """Return parked messages, the oldest first, from behind the id ``after`` on."""
+    rows = await connection.execute(
+        select(*(outbox.c[name] for name in Parked.__struct_fields__))
+        .where(outbox.c.state == "parked", outbox.c.id > after)
+        .order_by(outbox.c.id)
+        .limit(limit)
+    )
+    return [Parked(**row._mapping) for row in rows]  # noqa: SLF001 -- SQLAlchemy's documented accessor
+
+
 async def replay(connection: Connection, message_id: int, *, now: datetime) -> bool:
     """Give a parked message another round of tries; return False when it is not parked."""
     done = await connection.execute(
