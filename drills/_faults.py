@@ -15,7 +15,7 @@ from typing import Any, Final
 from _books import Books, Row
 from _tellers import Acknowledged, Told
 
-from yimatong.cards.codes.judgement import SKEW_S
+from yimatong.cards.codes.judgement import SKEW_S_MAX
 
 _HELD: Final = ("name", "id_number", "phone", "mpi_ref", "static_code", "real_name_level")
 _PAID_STATES: Final = ("paid", "partly_refunded", "refunded")
@@ -90,8 +90,8 @@ def _codes(told: Told, books: Books) -> Iterator[Fault]:
                 yield Fault("doubled", f"{vuid[:12]}: {event} {len(rows)} times, asked for {number}")
     ends = {each.answer["text"]: datetime.fromisoformat(each.answer["expires_at"]) for each in told.of("code")}
     for each in told.of("verification"):
-        uses = books.where("cards_code_use", used_key=each.key)
-        forgotten = ends[each.wanted["code"]].timestamp() + 2 * SKEW_S < books.read_at + _MARGIN_S
+        uses = [row for row in books.tables["cards_code_use"] if str(row["used_key"]).partition(" ")[0] == each.key]
+        forgotten = ends[each.wanted["code"]].timestamp() + 2 * SKEW_S_MAX < books.read_at + _MARGIN_S
         if uses or not forgotten:
             yield from _one(uses, f"use of {each.key}", record_id=each.answer["record_id"])
 
