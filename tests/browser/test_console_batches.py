@@ -80,7 +80,7 @@ def test_a_list_from_upload_to_coverage(open_page, stage, log_in, shoot, name, s
     shoot(page, f"console-batches-{name}-zh")
     page.get_by_label("人群标签").fill("贫困人口")
     page.get_by_label("上传后先核对列的含义").check()
-    content = listed(int(name)).encode("gb18030")
+    content = listed(len(name)).encode("gb18030")
     page.get_by_label("文件（CSV、XLSX）").set_input_files({"name": LONG, "mimeType": "text/csv", "buffer": content})
     page.get_by_role("button", name="上传").click()
     expect(page.get_by_role("heading", name="核对列的含义")).to_be_visible()
