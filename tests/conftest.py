@@ -64,7 +64,19 @@ def database_template(postgres_url: str) -> Iterator[str]:
     else:
         migrate.create_directly(url)
     yield name
-    _run(postgres_url, "DROP DATABASE {} WITH (FORCE)", name)
+    _drop(postgres_url, name)
+
+
+def _drop(url: str, name: str) -> None:
+    """Drop a database; the server's own vacuum may be at work in it, which only ends by itself."""
+    for pause_s in (0.2, 0.5, 1.0, 2.0, 4.0):
+        try:
+            _run(url, "DROP DATABASE {} WITH (FORCE)", name)
+        except psycopg.errors.InsufficientPrivilege:
+            time.sleep(pause_s)
+        else:
+            return
+    _run(url, "DROP DATABASE {} WITH (FORCE)", name)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +85,7 @@ def database_url(postgres_url: str, database_template: str) -> Iterator[str]:
     name = f"test_{secrets.token_hex(4)}"
     _run(postgres_url, "CREATE DATABASE {} TEMPLATE {}", name, database_template)
     yield _with_database(postgres_url, name)
-    _run(postgres_url, "DROP DATABASE {} WITH (FORCE)", name)
+    _drop(postgres_url, name)
 
 
 @pytest.fixture(scope="module")
