@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import secrets
 import sys
 import time
@@ -21,30 +20,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psycopg
-import uvloop
-from rich.console import Console
-
 sys.path.insert(0, str(Path(__file__).parent))
 
 import _load
 import _pgbench
 import _population
+import _sides
+from _sides import Figures, say
 from _signed import Prepared, percentile, settle
 
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.codec import CodeClass, Valid, dynamic_text, seal_valid
 from yimatong.cards.codes.endpoints import VERIFY_PATH
-from yimatong.cli.binaries import find
 from yimatong.cli.platform import LocalPlatform
-from yimatong.cli.postgres import temporary_home
 
-TERMINALS = 50
-CLIENTS = (4, 8, 16, 32, 64)
 ROUND = 20_000
 FEW = 10_000
 NUMBER_FEW = 40_000
-_say = Console(stderr=True)
+TABLES = ("cards_code_record", "kit_audit_event", "cards_code_use", "access_request_nonce")
+GOOD = b'"id_number":"610102'
+"""A genuine answer has the resident in it."""
 
 
 async def prepare(parts: Parts, terminals: dict[str, bytes], host: str, numbers: Sequence[int]) -> Prepared:
@@ -63,11 +58,6 @@ async def prepare(parts: Parts, terminals: dict[str, bytes], host: str, numbers:
     return made
 
 
-def wrong(prepared: Prepared, answers: Sequence[bytes]) -> int:
-    """Count answers that are not a signed, genuine 200 with the resident in it."""
-    return prepared.wrong(answers, status=200, holds=b'"id_number":"610102')
-
-
 class Side:
     """Our side: terminals with their secrets, and the address of the core."""
 
@@ -75,56 +65,36 @@ class Side:
         self.parts = parts
         self.terminals = terminals
         self.connections: int = arguments.connections
-        self.place = urlsplit(address)
+        self.address = address
 
-    async def closed(self, count: int, *, accounts: int) -> tuple[float, list[float], int]:
-        """Verify ``count`` codes in rounds, closed loop; return seconds, sorted latencies and errors."""
-        seconds, latencies, errors, done = 0.0, list[float](), 0, 0
-        while done < count:
-            size = min(ROUND, count - done)
-            prepared = await self._prepared(size, accounts)
-            outcome = await _load.drive(self._host, self._port, prepared.requests, connections=self.connections)
-            bad = wrong(prepared, outcome.answers)
-            seconds, errors, done = seconds + outcome.seconds, errors + bad, done + size
-            latencies += outcome.latencies
-            _say.print(f"  {done:,}/{count:,}  {size / outcome.seconds:,.0f}/s  errors {bad}")
-        latencies.sort()
-        return seconds, latencies, errors
+    async def closed(self, count: int, *, accounts: int) -> _sides.Timed:
+        """Verify ``count`` codes in rounds, closed loop."""
+
+        async def prepared(_done: int, size: int) -> Prepared:
+            return await self._prepared(size, accounts)
+
+        return await _sides.rounds(
+            self.address,
+            prepared,
+            number=count,
+            size=ROUND,
+            connections=self.connections,
+            status=200,
+            holds=GOOD,
+        )
 
     async def opened(self, seconds: float, *, rate: float, accounts: int) -> tuple[list[float], int]:
         """Let requests arrive at ``rate`` for about ``seconds``; return sorted latencies and errors."""
+        place = urlsplit(self.address)
         prepared = await self._prepared(int(rate * seconds), accounts)
         outcome = await _load.drive_open(
-            self._host, self._port, prepared.requests, rate=rate, connections=2 * self.connections
+            place.hostname or "", place.port or 0, prepared.requests, rate=rate, connections=2 * self.connections
         )
-        latencies = sorted(outcome.latencies)
-        return latencies, wrong(prepared, outcome.answers)
+        return sorted(outcome.latencies), prepared.wrong(outcome.answers, status=200, holds=GOOD)
 
     async def _prepared(self, count: int, accounts: int) -> Prepared:
         numbers = [secrets.randbelow(accounts) for _ in range(count)]
-        return await prepare(self.parts, self.terminals, self.place.netloc, numbers)
-
-    @property
-    def _host(self) -> str:
-        return self.place.hostname or ""
-
-    @property
-    def _port(self) -> int:
-        return self.place.port or 0
-
-
-def check_durable(url: str, number: int) -> None:
-    """Refuse a run whose rows are not all there.
-
-    Raises:
-        RuntimeError: fewer records, audit rows or uses than answers.
-    """
-    with psycopg.connect(url) as connection:
-        for table in ("cards_code_record", "kit_audit_event", "cards_code_use", "access_request_nonce"):
-            row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 -- fixed names
-            if row is None or row[0] < number:
-                message = f"{table} has {row} rows for {number} answers"
-                raise RuntimeError(message)
+        return await prepare(self.parts, self.terminals, urlsplit(self.address).netloc, numbers)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -132,10 +102,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ymt bench codes-verify", description=__doc__)
     parser.add_argument("--accounts", type=int, default=100_000)
     parser.add_argument("--number", type=int, default=100_000, help="verifications to time")
-    parser.add_argument("--connections", type=int, default=128)
-    parser.add_argument("--processes", type=int, default=min(os.cpu_count() or 1, 4), help="core processes on the port")
+    _sides.arguments_of(parser, connections=128)
     parser.add_argument("--open-seconds", type=float, default=15, help="of the open model at half of the maximum rate")
-    parser.add_argument("--seconds", type=int, default=8, help="per client count of the baseline")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(argv)
 
@@ -143,58 +111,50 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str]) -> int:
     """Run both sides and print the figure."""
     arguments = parse(argv)
-    with temporary_home("ymt-bench-") as home:
-        platform = LocalPlatform(home, report=_say.print)
-        try:
-            platform.start_base()
-            figures = uvloop.run(_both(platform, arguments))
-        finally:
-            platform.stop()
+    figures = _sides.run(lambda platform: _both(platform, arguments))
     if arguments.json:
         sys.stdout.write(json.dumps(figures) + "\n")
     keys = (
         *("ratio", "rps", "ratio_10k", "open_p99_ms", "p50_ms", "p95_ms", "p99_ms", "accounts", "n", "errors"),
         *("baseline_tps", "clients", "processes"),
     )
-    print("figure: codes-verify " + " ".join(f"{key}={figures[key]}" for key in keys))
-    return 0 if not figures["errors"] else 1
+    return _sides.tell("codes-verify", keys, figures)
 
 
-async def _both(platform: LocalPlatform, arguments: argparse.Namespace) -> dict[str, float]:
+async def _both(platform: LocalPlatform, arguments: argparse.Namespace) -> Figures:
     parts = assemble(platform.settings)
-    terminals = await _population.enrol_terminals(parts, TERMINALS)
-    url = platform.database.admin_url("yimatong") if platform.database else platform.settings.database_url
-    cores = ["core", *(f"core@{number}" for number in range(2, arguments.processes + 1))]
+    terminals = await _population.enrol_terminals(parts, _sides.TERMINALS)
+    url = _sides.database(platform)
     few = min(FEW, arguments.accounts)
-    _say.print(f"装入 {few:,} 个账户 / loading accounts")
+    say.print(f"装入 {few:,} 个账户 / loading accounts")
     await _population.load(parts, few)
-    await asyncio.to_thread(platform.start_processes, cores)
+    cores = await _sides.start_cores(platform, arguments.processes)
     figures = await _ours(Side(parts, terminals, arguments, platform.addresses.core), url, arguments, few=few)
-    await asyncio.to_thread(check_durable, url, arguments.number)
-    for name in cores:
-        await asyncio.to_thread(platform.kill, name)
+    await asyncio.to_thread(_sides.check_durable, url, arguments.number, TABLES)
+    await _sides.stop_cores(platform, cores)
     await parts.close()
-    figures |= await asyncio.to_thread(_baseline, url, arguments)
-    figures |= {"ratio": figures["rps"] / figures["baseline_tps"], "processes": len(cores)}
-    return {key: round(value, 3) if isinstance(value, float) else value for key, value in figures.items()}
+    figures |= await asyncio.to_thread(
+        _sides.baseline, url, _pgbench.VERIFY, accounts=arguments.accounts, seconds=arguments.seconds
+    )
+    return figures | {"ratio": figures["rps"] / figures["baseline_tps"], "processes": len(cores)}
 
 
-async def _ours(side: Side, url: str, arguments: argparse.Namespace, *, few: int) -> dict[str, float]:
+async def _ours(side: Side, url: str, arguments: argparse.Namespace, *, few: int) -> Figures:
     await side.closed(2000, accounts=few)
     await asyncio.to_thread(settle, url)
     number = min(arguments.number, NUMBER_FEW)
-    _say.print(f"{few:,} 个账户时 / at {few:,} accounts")
+    say.print(f"{few:,} 个账户时 / at {few:,} accounts")
     seconds, _, errors_few = await side.closed(number, accounts=few)
     rps_few = number / seconds
     if arguments.accounts > few:
-        _say.print(f"装入其余账户，共 {arguments.accounts:,} / loading the rest")
+        say.print(f"装入其余账户，共 {arguments.accounts:,} / loading the rest")
         await _population.load(side.parts, arguments.accounts, first=few)
     await side.closed(2000, accounts=arguments.accounts)
     await asyncio.to_thread(settle, url)
-    _say.print(f"验码 / verifying {arguments.number:,} codes over {arguments.connections} connections")
+    say.print(f"验码 / verifying {arguments.number:,} codes over {arguments.connections} connections")
     seconds, latencies, errors = await side.closed(arguments.number, accounts=arguments.accounts)
     rps = arguments.number / seconds
-    _say.print(f"开放到达，每秒 {rps / 2:,.0f} / open model at half of the maximum rate")
+    say.print(f"开放到达，每秒 {rps / 2:,.0f} / open model at half of the maximum rate")
     open_latencies, open_errors = await side.opened(arguments.open_seconds, rate=rps / 2, accounts=arguments.accounts)
     return {
         "rps": rps,
@@ -207,25 +167,6 @@ async def _ours(side: Side, url: str, arguments: argparse.Namespace, *, few: int
         "n": arguments.number,
         "errors": errors + errors_few + open_errors,
     }
-
-
-def _baseline(url: str, arguments: argparse.Namespace) -> dict[str, float]:
-    settle(url)
-    _say.print("基线 pgbench / baseline: the same statements, one transaction each")
-    _say.print(_pgbench.VERIFY, markup=False, highlight=False)
-    by_clients = _pgbench.best(
-        find(user=None) / "pgbench",
-        url,
-        _pgbench.VERIFY,
-        accounts=arguments.accounts,
-        terminals=TERMINALS,
-        clients=CLIENTS,
-        seconds=arguments.seconds,
-    )
-    for count, tps in by_clients.items():
-        _say.print(f"  {count} clients  {tps:,.0f} tps")
-    clients = max(by_clients, key=lambda count: by_clients[count])
-    return {"baseline_tps": by_clients[clients], "clients": clients}
 
 
 if __name__ == "__main__":

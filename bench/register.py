@@ -12,35 +12,29 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psycopg
-import uvloop
-from rich.console import Console
-
 sys.path.insert(0, str(Path(__file__).parent))
 
-import _load
-import _pgbench
 import _population
 import _residents
+import _sides
+from _sides import Figures, say
 from _signed import Prepared, percentile, settle
 
 from yimatong.apps.assembly import assemble
-from yimatong.cli.binaries import find
 from yimatong.cli.platform import LocalPlatform
-from yimatong.cli.postgres import temporary_home
 
 PATH = "/api/v1/accounts"
-TERMINALS = 50
-CLIENTS = (4, 8, 16, 32, 64)
 ROUND = 2000
 WARM_UP = 500
-_say = Console(stderr=True)
+TABLES = (
+    *("empi_person", "empi_certificate", "empi_contribution", "cards_account", "cards_holder"),
+    *("cards_account_event", "access_idempotency", "kit_audit_event"),
+)
 
 BASELINE = r"""
 \set a random(1, 1000000000000)
@@ -95,108 +89,65 @@ def prepare(terminals: dict[str, bytes], host: str, people: Iterable[dict[str, s
     return made
 
 
-async def ours(terminals: dict[str, bytes], address: str, arguments: argparse.Namespace) -> dict[str, float]:
-    """Run our side in rounds and return its figures; only sending and answering is timed."""
-    place = urlsplit(address)
-    seconds, latencies, errors, done = 0.0, list[float](), 0, -WARM_UP
-    while done < arguments.number:
-        size = min(ROUND, arguments.number - done) if done >= 0 else WARM_UP
-        people = _residents.residents(done + WARM_UP, size)
-        prepared = prepare(terminals, place.netloc, people)
-        outcome = await _load.drive(
-            place.hostname or "", place.port or 0, prepared.requests, connections=arguments.connections
+async def ours(terminals: dict[str, bytes], address: str, arguments: argparse.Namespace) -> Figures:
+    """Run our side and return its figures."""
+
+    async def timed(number: int, *, first: int) -> _sides.Timed:
+        async def prepared(done: int, count: int) -> Prepared:
+            return prepare(terminals, urlsplit(address).netloc, _residents.residents(first + done, count))
+
+        return await _sides.rounds(
+            address,
+            prepared,
+            number=number,
+            size=ROUND,
+            connections=arguments.connections,
+            status=201,
+            holds=b'"real_name_level":3',
         )
-        bad = prepared.wrong(outcome.answers, status=201, holds=b'"real_name_level":3')
-        if done >= 0:
-            seconds, errors = seconds + outcome.seconds, errors + bad
-            latencies += outcome.latencies
-            _say.print(f"  {done + size:,}/{arguments.number:,}  {size / outcome.seconds:,.0f}/s  errors {bad}")
-        done += size
-    latencies.sort()
+
+    await timed(WARM_UP, first=0)
+    seconds, latencies, errors = await timed(arguments.number, first=WARM_UP)
     return {
-        "per_s": done / seconds,
+        "per_s": arguments.number / seconds,
         "p50_ms": percentile(latencies, 0.50),
         "p95_ms": percentile(latencies, 0.95),
-        "n": done,
+        "n": arguments.number,
         "errors": errors,
     }
-
-
-def check_durable(url: str, number: int) -> None:
-    """Refuse a run whose rows are not all there.
-
-    Raises:
-        RuntimeError: fewer persons, accounts, holders or audit rows than answers.
-    """
-    tables = (
-        *("empi_person", "empi_certificate", "empi_contribution", "cards_account", "cards_holder"),
-        *("cards_account_event", "access_idempotency", "kit_audit_event"),
-    )
-    with psycopg.connect(url) as connection:
-        for table in tables:
-            row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 -- fixed names
-            if row is None or row[0] < number:
-                message = f"{table} has {row} rows for {number} answers"
-                raise RuntimeError(message)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read the arguments."""
     parser = argparse.ArgumentParser(prog="ymt bench register", description=__doc__)
     parser.add_argument("--number", type=int, default=20_000, help="registrations to time")
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--processes", type=int, default=min(os.cpu_count() or 1, 4), help="core processes on the port")
-    parser.add_argument("--seconds", type=int, default=8, help="per client count of the baseline")
+    _sides.arguments_of(parser, connections=64)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str]) -> int:
     """Run both sides and print the figure."""
     arguments = parse(argv)
-    with temporary_home("ymt-bench-") as home:
-        platform = LocalPlatform(home, report=_say.print)
-        try:
-            platform.start_base()
-            figures = uvloop.run(_both(platform, arguments))
-        finally:
-            platform.stop()
+    figures = _sides.run(lambda platform: _both(platform, arguments))
     keys = ("per_s", "p50_ms", "p95_ms", "n", "errors", "baseline_tps", "ratio", "clients", "processes")
-    print("figure: register " + " ".join(f"{key}={figures[key]}" for key in keys))
-    return 0 if not figures["errors"] else 1
+    return _sides.tell("register", keys, figures)
 
 
-async def _both(platform: LocalPlatform, arguments: argparse.Namespace) -> dict[str, float]:
+async def _both(platform: LocalPlatform, arguments: argparse.Namespace) -> Figures:
     parts = assemble(platform.settings)
-    terminals = await _population.enrol_terminals(parts, TERMINALS)
+    terminals = await _population.enrol_terminals(parts, _sides.TERMINALS)
     await parts.close()
-    url = platform.database.admin_url("yimatong") if platform.database else platform.settings.database_url
-    cores = ["core", *(f"core@{number}" for number in range(2, arguments.processes + 1))]
-    await asyncio.to_thread(platform.start_processes, cores)
+    url = _sides.database(platform)
+    cores = await _sides.start_cores(platform, arguments.processes)
     await asyncio.to_thread(settle, url)
-    _say.print(f"登记 / registering {arguments.number:,} residents over {arguments.connections} connections")
+    say.print(f"登记 / registering {arguments.number:,} residents over {arguments.connections} connections")
     figures = await ours(terminals, platform.addresses.core, arguments)
-    await asyncio.to_thread(check_durable, url, arguments.number - int(figures["errors"]))
-    for name in cores:
-        await asyncio.to_thread(platform.kill, name)
-    await asyncio.to_thread(settle, url)
-    _say.print("基线 pgbench / baseline: the same rows, one transaction each")
-    _say.print(BASELINE, markup=False, highlight=False, emoji=False)
-    by_clients = await asyncio.to_thread(
-        _pgbench.best,
-        find(user=None) / "pgbench",
-        url,
-        BASELINE,
-        accounts=arguments.number,
-        terminals=TERMINALS,
-        clients=CLIENTS,
-        seconds=arguments.seconds,
+    await asyncio.to_thread(_sides.check_durable, url, arguments.number - int(figures["errors"]), TABLES)
+    await _sides.stop_cores(platform, cores)
+    figures |= await asyncio.to_thread(
+        _sides.baseline, url, BASELINE, accounts=arguments.number, seconds=arguments.seconds
     )
-    for count, tps in by_clients.items():
-        _say.print(f"  {count} clients  {tps:,.0f} tps")
-    clients = max(by_clients, key=lambda count: by_clients[count])
-    figures |= {"baseline_tps": by_clients[clients], "clients": clients, "processes": len(cores)}
-    figures["ratio"] = figures["per_s"] / figures["baseline_tps"]
-    return {key: round(value, 3) if isinstance(value, float) else value for key, value in figures.items()}
+    return figures | {"ratio": figures["per_s"] / figures["baseline_tps"], "processes": len(cores)}
 
 
 if __name__ == "__main__":
