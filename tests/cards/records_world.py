@@ -76,11 +76,11 @@ async def fill(db: Database, months: list[datetime], number: int) -> None:
 
 
 async def empty(db: Database) -> None:
-    """Take every record, every archived month and every partition but the rest away."""
+    """Take every record, every archived month, every alarm and every partition but the rest away."""
     async with db.transaction() as tx:
         for month in await partitions.months_present(tx, code_record):
             await partitions.drop_month(tx, code_record, month)
-        await tx.execute(text("TRUNCATE cards_code_record, cards_record_archive"))
+        await tx.execute(text("TRUNCATE cards_code_record, cards_record_archive, kit_alarm"))
 
 
 def killed_run(url: str, folder: str, keystore: str, at_step: int) -> None:

@@ -22,6 +22,7 @@ from yimatong.cards.codes import offline, signing, symbols
 from yimatong.cards.codes.judgement import SKEW_S_MAX, token_digest
 from yimatong.cards.codes.policies import CodePolicy
 from yimatong.cards.codes.schemas import IssuedCode, NewCode
+from yimatong.cards.codes.statements import MASTER
 from yimatong.cards.errors import (
     AccountCancelled,
     AccountFrozen,
@@ -38,7 +39,7 @@ from yimatong.kit.ids import new_id
 REMEMBERED_S: Final = 48 * 3600
 """How long a code that was issued with a token is remembered: a terminal may tell of it a day later."""
 
-_LOOK_UP = """
+_LOOK_UP = f"""
     WITH i AS MATERIALIZED (
         SELECT * FROM unnest(%s::int[], %s::text[], %s::text[], %s::bool[], %s::text[], %s::text[])
             AS i (ord, vuid, holder, everything, issuer, institution))
@@ -54,18 +55,12 @@ _LOOK_UP = """
     LEFT JOIN LATERAL (SELECT * FROM cards_code_policy
                        WHERE y.subject IS NULL AND subject = i.institution LIMIT 1) z ON true
     JOIN LATERAL (SELECT * FROM cards_account WHERE vuid = i.vuid ORDER BY generation DESC LIMIT 1) a ON true
-    LEFT JOIN LATERAL (SELECT coalesce(current_mpi, mpi) AS mpi FROM empi_person WHERE mpi = a.mpi LIMIT 1) q ON true
-    LEFT JOIN LATERAL (SELECT * FROM cards_account
-                       WHERE (a.alias_of IS NOT NULL OR q.mpi <> a.mpi
-                              OR EXISTS (SELECT FROM empi_person WHERE current_mpi = q.mpi))
-                         AND mpi IN (SELECT q.mpi UNION ALL SELECT mpi FROM empi_person WHERE current_mpi = q.mpi)
-                         AND state NOT IN ('cancelled', 'alias')
-                       ORDER BY opened_at, vuid LIMIT 1) m ON true
+{MASTER}
     LEFT JOIN LATERAL (SELECT * FROM cards_account
                        WHERE m.vuid IS NULL AND vuid = a.alias_of ORDER BY generation DESC LIMIT 1) r ON true
     JOIN LATERAL (SELECT coalesce(m.vuid, r.vuid, a.vuid) AS vuid, coalesce(m.state, r.state, a.state) AS state,
                          coalesce(m.static_allowed, r.static_allowed, a.static_allowed) AS static_allowed) t ON true
-"""
+"""  # noqa: S608 -- put together from parts of this package
 """The account of today, as verification finds it: where an alias or a joined person leads; else the VUID's own row."""
 
 _RECORD = """

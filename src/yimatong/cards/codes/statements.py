@@ -4,7 +4,7 @@ Rows go in as array literals built here, because all their parts are of known al
 more than the rest of a verification; the one free text (the idempotency key) is escaped. Every table is reached by its
 key, row by row (LATERAL), so the plan does not depend on how many rows the tables had when it was made.
 
-This is the one place where a statement reads three rooms' tables at once (docs/decisions/0005): the alternative is a
+Here and in ``issuing`` a statement reads several rooms' tables at once (docs/decisions/0005): the alternative is a
 round trip per room and batch.
 """
 
@@ -28,7 +28,20 @@ from yimatong.cards.codes.judgement import (
 from yimatong.kit.arrays import octets, plain, texts
 from yimatong.kit.db import RawConnection
 
-_LOOK_UP = """
+MASTER = """
+    LEFT JOIN LATERAL (SELECT coalesce(current_mpi, mpi) AS mpi FROM empi_person WHERE mpi = a.mpi LIMIT 1) q ON true
+    LEFT JOIN LATERAL (SELECT * FROM cards_account
+                       WHERE (a.alias_of IS NOT NULL OR q.mpi <> a.mpi
+                              OR EXISTS (SELECT FROM empi_person WHERE current_mpi = q.mpi))
+                         AND mpi IN (SELECT q.mpi UNION ALL SELECT mpi FROM empi_person WHERE current_mpi = q.mpi)
+                         AND state NOT IN ('cancelled', 'alias')
+                       ORDER BY opened_at, vuid LIMIT 1) m ON true"""
+"""The live account that stands for the row ``a`` of a VUID, as ``m``: the elder where the index joined persons.
+
+``m`` is read only where an account's own row is not the whole truth: an alias, or persons that the index joined.
+"""
+
+_LOOK_UP = f"""
     WITH i AS MATERIALIZED (
         SELECT * FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bytea[])
             AS i (ord, caller, nonce, vuid, issued_at, code_nonce)),
@@ -52,17 +65,10 @@ _LOOK_UP = """
     LEFT JOIN LATERAL (SELECT * FROM cards_account WHERE vuid = i.vuid ORDER BY generation DESC LIMIT 1) a ON true
     LEFT JOIN LATERAL (SELECT * FROM cards_code_use WHERE vuid = i.vuid AND issued_at = i.issued_at
                        AND nonce = i.code_nonce LIMIT 1) u ON true
-    LEFT JOIN LATERAL (SELECT coalesce(current_mpi, mpi) AS mpi FROM empi_person WHERE mpi = a.mpi LIMIT 1) q ON true
-    LEFT JOIN LATERAL (SELECT * FROM cards_account
-                       WHERE (a.alias_of IS NOT NULL OR q.mpi <> a.mpi
-                              OR EXISTS (SELECT FROM empi_person WHERE current_mpi = q.mpi))
-                         AND mpi IN (SELECT q.mpi UNION ALL SELECT mpi FROM empi_person WHERE current_mpi = q.mpi)
-                         AND state NOT IN ('cancelled', 'alias')
-                       ORDER BY opened_at, vuid LIMIT 1) m ON true
+{MASTER}
     LEFT JOIN LATERAL (SELECT * FROM empi_person WHERE mpi = q.mpi LIMIT 1) p ON true
-"""
-"""``m`` is read only where an account's own row is not the whole truth: an alias, or persons that the index joined.
-``z``, the institution's policy, stands in for a caller without one of its own (``y``)."""
+"""  # noqa: S608 -- put together from parts of this module
+"""``z``, the institution's policy, stands in for a caller without one of its own (``y``)."""
 
 _LABELS = """
     SELECT i.ord, l.state FROM unnest(%s::int[], %s::text[], %s::text[]) AS i (ord, vuid, serial)
