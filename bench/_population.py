@@ -70,7 +70,7 @@ async def load(parts: Parts, count: int, *, first: int = 0) -> None:
     now = clock.now()
     with psycopg.connect(parts.settings.database_url) as connection:
         with connection.cursor().copy(
-            "COPY empi_person (mpi, sealed, name_tokens, sex, birth_date, region_code, state, version, created_at,"
+            "COPY empi_person (mpi, sealed, search_tokens, sex, birth_date, region_code, state, version, created_at,"
             " changed_at) FROM STDIN WITH (FORMAT BINARY)"
         ) as copy:
             copy.set_types(

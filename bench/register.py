@@ -48,7 +48,7 @@ INSERT INTO access_idempotency (caller_id, key, request_digest, status, answer, 
 SELECT mpi FROM cards_registry_resident WHERE id_type = '01' AND id_blind = substr(sha256(:a::text::bytea), 1, 16);
 INSERT INTO empi_certificate (id_type, id_blind, mpi, claimed_at)
   VALUES ('01', substr(sha256((:a::text || :b::text)::bytea), 1, 16), md5(:a::text || :b::text)::uuid, now());
-INSERT INTO empi_person (mpi, sealed, name_tokens, sex, birth_date, region_code, created_at, changed_at)
+INSERT INTO empi_person (mpi, sealed, search_tokens, sex, birth_date, region_code, created_at, changed_at)
   VALUES (md5(:a::text || :b::text)::uuid, decode(repeat('ab', 160), 'hex'),
           ARRAY[:a::bigint % 20, :b::bigint % 20 + 100, :c::bigint % 40 + 200,
                 :a::bigint % 40 + 300, :b::bigint % 800 + 1000,

@@ -141,7 +141,7 @@ class Writer(threading.Thread):
                     sealed = (old if draw.random() < 0.1 else new).seal(plain, aad(mpi))
                     if fresh:
                         connection.execute(
-                            "INSERT INTO empi_person (mpi, sealed, name_tokens, sex, birth_date, created_at,"
+                            "INSERT INTO empi_person (mpi, sealed, search_tokens, sex, birth_date, created_at,"
                             " changed_at) VALUES (%s, %s, '{}', '0', '2000-01-01', now(), now())",
                             (mpi, sealed),
                         )

@@ -594,6 +594,12 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
     )
     op.create_index("ix_care_visit_vuid", "care_visit", ["vuid", "visited_at"], unique=False)
     op.create_table(
+        "empi_block",
+        sa.Column("token", sa.BigInteger(), nullable=False),
+        sa.Column("mpi", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("token", "mpi", name=op.f("pk_empi_block")),
+    )
+    op.create_table(
         "empi_certificate",
         sa.Column("id_type", sa.Text(), nullable=False),
         sa.Column("id_blind", sa.LargeBinary(), nullable=False),
@@ -604,17 +610,89 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
     )
     op.create_index(op.f("ix_empi_certificate_mpi"), "empi_certificate", ["mpi"], unique=False)
     op.create_table(
+        "empi_change",
+        sa.Column(
+            "txid", yimatong.kit.models.TransactionId(), server_default=sa.text("pg_current_xact_id()"), nullable=False
+        ),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("mpi", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("other_mpi", sa.Uuid(), nullable=True),
+        sa.Column("domain", sa.Text(), nullable=True),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('registered', 'updated', 'merged', 'unmerged', 'cancelled', 'restored', 'linked', 'unlinked')",
+            name=op.f("ck_empi_change_kind"),
+        ),
+        sa.PrimaryKeyConstraint("txid", "id", name=op.f("pk_empi_change")),
+    )
+    op.create_index("ix_empi_change_mpi", "empi_change", ["mpi", "id"], unique=False)
+    op.create_table(
         "empi_contribution",
         sa.Column("mpi", sa.Uuid(), nullable=False),
         sa.Column("contribution_id", sa.Text(), nullable=False),
         sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), server_default="registration", nullable=False),
+        sa.Column("domain", sa.Text(), nullable=True),
+        sa.Column("source_blind", sa.LargeBinary(), nullable=True),
+        sa.Column("current", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("sex", sa.Text(), nullable=True),
+        sa.Column("birth_date", sa.Date(), nullable=True),
         sa.Column("real_name_method", sa.Text(), nullable=False),
         sa.Column("real_name_level", sa.SmallInteger(), nullable=False),
         sa.Column("real_name_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("real_name_trace", sa.Text(), server_default="", nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('registration', 'correction', 'feed', 'national')", name=op.f("ck_empi_contribution_kind")
+        ),
+        sa.CheckConstraint(
+            "(domain IS NULL) = (source_blind IS NULL)", name=op.f("ck_empi_contribution_source_in_a_domain")
+        ),
         sa.PrimaryKeyConstraint("mpi", "contribution_id", name=op.f("pk_empi_contribution")),
+    )
+    op.create_index(
+        "uq_empi_contribution_source",
+        "empi_contribution",
+        ["domain", "source_blind"],
+        unique=True,
+        postgresql_where=sa.text("current AND source_blind IS NOT NULL"),
+    )
+    op.create_table(
+        "empi_decision",
+        sa.Column("decision_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("left_mpi", sa.Uuid(), nullable=False),
+        sa.Column("right_mpi", sa.Uuid(), nullable=True),
+        sa.Column("contribution_id", sa.Text(), nullable=True),
+        sa.Column("weight", sa.Double(), nullable=True),
+        sa.Column("probability", sa.Double(), nullable=True),
+        sa.Column("evidence", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("rule_version", sa.Integer(), nullable=True),
+        sa.Column("operator", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('link', 'merge', 'unmerge', 'reject', 'review', 'cancel', 'restore', 'relink')",
+            name=op.f("ck_empi_decision_kind"),
+        ),
+        sa.CheckConstraint(
+            "method IN ('certificate', 'probability', 'steward', 'provider', 'national')",
+            name=op.f("ck_empi_decision_method"),
+        ),
+        sa.PrimaryKeyConstraint("decision_id", name=op.f("pk_empi_decision")),
+    )
+    op.create_index("ix_empi_decision_left", "empi_decision", ["left_mpi", "at"], unique=False)
+    op.create_index(
+        "ix_empi_decision_right",
+        "empi_decision",
+        ["right_mpi", "at"],
+        unique=False,
+        postgresql_where=sa.text("right_mpi IS NOT NULL"),
     )
     op.create_table(
         "empi_domain_entry",
@@ -636,24 +714,193 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.create_index("ix_empi_domain_entry_mpi", "empi_domain_entry", ["mpi"], unique=False)
     op.create_index("uq_empi_domain_entry_key", "empi_domain_entry", ["domain", "entry_key"], unique=True)
     op.create_table(
+        "empi_double_check",
+        sa.Column("review_id", sa.Text(), nullable=False),
+        sa.Column("first_operator", sa.Text(), nullable=False),
+        sa.Column("first_outcome", sa.Text(), nullable=False),
+        sa.Column("second_operator", sa.Text(), nullable=True),
+        sa.Column("second_outcome", sa.Text(), nullable=True),
+        sa.Column("drawn_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("first_outcome IN ('merged', 'rejected')", name=op.f("ck_empi_double_check_first_outcome")),
+        sa.CheckConstraint(
+            "second_outcome IN ('merged', 'rejected', 'unsure')", name=op.f("ck_empi_double_check_second_outcome")
+        ),
+        sa.CheckConstraint(
+            "(second_operator IS NULL) = (checked_at IS NULL)", name=op.f("ck_empi_double_check_checked")
+        ),
+        sa.CheckConstraint(
+            "second_operator IS NULL OR second_operator <> first_operator",
+            name=op.f("ck_empi_double_check_two_persons"),
+        ),
+        sa.PrimaryKeyConstraint("review_id", name=op.f("pk_empi_double_check")),
+    )
+    op.create_table(
+        "empi_dry_run",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("rule_version", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="waiting", nullable=False),
+        sa.Column("rows_done", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("rows_total", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("stage", sa.Text(), server_default="", nullable=False),
+        sa.Column("result", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("started_by", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("kind IN ('dry', 'apply')", name=op.f("ck_empi_dry_run_kind")),
+        sa.CheckConstraint(
+            "state IN ('waiting', 'running', 'done', 'failed', 'stopped')", name=op.f("ck_empi_dry_run_state")
+        ),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_empi_dry_run")),
+    )
+    op.create_table(
+        "empi_identifier",
+        sa.Column("relation_id", sa.Text(), nullable=False),
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("number_blind", sa.LargeBinary(), nullable=False),
+        sa.Column("number_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("mpi", sa.Uuid(), nullable=False),
+        sa.Column("medium_id", sa.Text(), nullable=True),
+        sa.Column("application_domain", sa.Text(), server_default="", nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="active", nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_reason", sa.Text(), nullable=True),
+        sa.CheckConstraint("(state = 'ended') = (ended_at IS NOT NULL)", name=op.f("ck_empi_identifier_ended")),
+        sa.CheckConstraint("state IN ('active', 'ended')", name=op.f("ck_empi_identifier_state")),
+        sa.PrimaryKeyConstraint("relation_id", name=op.f("pk_empi_identifier")),
+    )
+    op.create_index(
+        "ix_empi_identifier_medium",
+        "empi_identifier",
+        ["medium_id"],
+        unique=False,
+        postgresql_where=sa.text("medium_id IS NOT NULL"),
+    )
+    op.create_index("ix_empi_identifier_mpi", "empi_identifier", ["mpi"], unique=False)
+    op.create_index(
+        "uq_empi_identifier_active",
+        "empi_identifier",
+        ["domain", "number_blind"],
+        unique=True,
+        postgresql_where=sa.text("state = 'active'"),
+    )
+    op.create_table(
+        "empi_identifier_domain",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("oid", sa.Text(), nullable=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("name_zh", sa.Text(), nullable=False),
+        sa.Column("name_en", sa.Text(), nullable=False),
+        sa.Column("id_type", sa.Text(), nullable=True),
+        sa.Column("card_type", sa.Text(), nullable=True),
+        sa.Column("institution_id", sa.Text(), nullable=True),
+        sa.Column("region_code", sa.Text(), nullable=True),
+        sa.Column("format", sa.Text(), server_default="", nullable=False),
+        sa.Column("check_rule", sa.Text(), server_default="", nullable=False),
+        sa.Column("one_per_person", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("valid_days", sa.Integer(), nullable=True),
+        sa.Column("state", sa.Text(), server_default="active", nullable=False),
+        sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('certificate', 'card', 'visit_card', 'source', 'region', 'national')",
+            name=op.f("ck_empi_identifier_domain_kind"),
+        ),
+        sa.CheckConstraint("state IN ('active', 'suspended')", name=op.f("ck_empi_identifier_domain_state")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_empi_identifier_domain")),
+        sa.UniqueConstraint("oid", name=op.f("uq_empi_identifier_domain_oid")),
+    )
+    op.create_index("ix_empi_identifier_domain_institution", "empi_identifier_domain", ["institution_id"], unique=False)
+    op.create_table(
+        "empi_match_model",
+        sa.Column("version", sa.Integer(), sa.Identity(always=False), nullable=False),
+        sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("trained_on", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_empi_match_model")),
+    )
+    op.create_table(
+        "empi_medium",
+        sa.Column("medium_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("number_blind", sa.LargeBinary(), nullable=False),
+        sa.Column("number_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("chip_blind", sa.LargeBinary(), nullable=True),
+        sa.Column("chip_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("issued_on", sa.Date(), nullable=True),
+        sa.Column("valid_to", sa.Date(), nullable=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("status IN ('active', 'lost', 'replaced', 'cancelled')", name=op.f("ck_empi_medium_status")),
+        sa.PrimaryKeyConstraint("medium_id", name=op.f("pk_empi_medium")),
+        sa.UniqueConstraint("kind", "number_blind", name=op.f("uq_empi_medium_kind_number_blind")),
+    )
+    op.create_index(
+        "ix_empi_medium_chip",
+        "empi_medium",
+        ["chip_blind"],
+        unique=False,
+        postgresql_where=sa.text("chip_blind IS NOT NULL"),
+    )
+    op.create_table(
+        "empi_merge",
+        sa.Column("merge_id", sa.Text(), nullable=False),
+        sa.Column("retired_mpi", sa.Uuid(), nullable=False),
+        sa.Column("survivor_mpi", sa.Uuid(), nullable=False),
+        sa.Column("moved", sa.ARRAY(sa.Uuid()), nullable=False),
+        sa.Column("before", sa.LargeBinary(), nullable=False),
+        sa.Column("decision_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("undo_decision_id", sa.Text(), nullable=True),
+        sa.CheckConstraint("(undone_at IS NULL) = (undo_decision_id IS NULL)", name=op.f("ck_empi_merge_undone")),
+        sa.CheckConstraint("retired_mpi <> survivor_mpi", name=op.f("ck_empi_merge_two_persons")),
+        sa.PrimaryKeyConstraint("merge_id", name=op.f("pk_empi_merge")),
+    )
+    op.create_index("ix_empi_merge_survivor", "empi_merge", ["survivor_mpi"], unique=False)
+    op.create_index(
+        "uq_empi_merge_retired",
+        "empi_merge",
+        ["retired_mpi"],
+        unique=True,
+        postgresql_where=sa.text("undone_at IS NULL"),
+    )
+    op.create_table(
         "empi_person",
         sa.Column("mpi", sa.Uuid(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.Column("name_tokens", sa.ARRAY(sa.BigInteger()), nullable=False),
+        sa.Column("search_tokens", sa.ARRAY(sa.BigInteger()), nullable=False),
         sa.Column("sex", sa.Text(), nullable=False),
         sa.Column("birth_date", sa.Date(), nullable=False),
         sa.Column("region_code", sa.Text(), nullable=True),
+        sa.Column("marital", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), server_default="live", nullable=False),
         sa.Column("current_mpi", sa.Uuid(), nullable=True),
         sa.Column("deceased_on", sa.Date(), nullable=True),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_reason", sa.Text(), nullable=True),
+        sa.Column("compared_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
             "(state = 'retired') = (current_mpi IS NOT NULL)", name=op.f("ck_empi_person_retired_points_on")
         ),
+        sa.CheckConstraint(
+            "cancel_reason IN ('death', 'error', 'duplicate', 'other')", name=op.f("ck_empi_person_cancel_reason")
+        ),
         sa.CheckConstraint("sex IN ('0', '1', '2', '9')", name=op.f("ck_empi_person_sex")),
         sa.CheckConstraint("state IN ('live', 'cancelled', 'retired')", name=op.f("ck_empi_person_state")),
+        sa.CheckConstraint(
+            "(cancelled_at IS NULL) = (cancel_reason IS NULL)", name=op.f("ck_empi_person_cancelled_for_a_reason")
+        ),
         sa.PrimaryKeyConstraint("mpi", name=op.f("pk_empi_person")),
     )
     op.create_index(
@@ -664,12 +911,149 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         postgresql_where=sa.text("current_mpi IS NOT NULL"),
     )
     op.create_index(
-        "ix_empi_person_name_tokens",
+        "ix_empi_person_search_tokens",
         "empi_person",
-        ["name_tokens"],
+        ["search_tokens"],
         unique=False,
         postgresql_using="gin",
         postgresql_with={"fastupdate": "off"},
+    )
+    op.create_index(
+        "ix_empi_person_to_compare",
+        "empi_person",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("compared_at IS NULL AND state = 'live'"),
+    )
+    op.create_table(
+        "empi_rejected_pair",
+        sa.Column("left_mpi", sa.Uuid(), nullable=False),
+        sa.Column("right_mpi", sa.Uuid(), nullable=False),
+        sa.Column("facts_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("decision_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("lifted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("left_mpi < right_mpi", name=op.f("ck_empi_rejected_pair_sorted")),
+        sa.PrimaryKeyConstraint("left_mpi", "right_mpi", name=op.f("pk_empi_rejected_pair")),
+    )
+    op.create_index("ix_empi_rejected_pair_right", "empi_rejected_pair", ["right_mpi"], unique=False)
+    op.create_table(
+        "empi_review",
+        sa.Column("review_id", sa.Text(), nullable=False),
+        sa.Column("left_mpi", sa.Uuid(), nullable=False),
+        sa.Column("right_mpi", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("weight", sa.Double(), nullable=True),
+        sa.Column("probability", sa.Double(), nullable=True),
+        sa.Column("evidence", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("rule_version", sa.Integer(), nullable=True),
+        sa.Column("risk", sa.SmallInteger(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="open", nullable=False),
+        sa.Column("because", sa.Text(), server_default="", nullable=False),
+        sa.Column("institution_id", sa.Text(), nullable=True),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("assignee", sa.Text(), nullable=True),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("decided_by", sa.Text(), nullable=True),
+        sa.Column("decision_id", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "(state IN ('merged', 'rejected', 'void')) = (decided_at IS NOT NULL)", name=op.f("ck_empi_review_decided")
+        ),
+        sa.CheckConstraint(
+            "kind IN ('certificate_conflict', 'probable', 'cluster_conflict', 'facts_changed', 'national')",
+            name=op.f("ck_empi_review_kind"),
+        ),
+        sa.CheckConstraint(
+            "state IN ('open', 'asked', 'later', 'merged', 'rejected', 'void')", name=op.f("ck_empi_review_state")
+        ),
+        sa.CheckConstraint("left_mpi < right_mpi", name=op.f("ck_empi_review_sorted")),
+        sa.CheckConstraint("risk BETWEEN 0 AND 100", name=op.f("ck_empi_review_risk")),
+        sa.PrimaryKeyConstraint("review_id", name=op.f("pk_empi_review")),
+    )
+    op.create_index(
+        "ix_empi_review_decided",
+        "empi_review",
+        ["decided_at"],
+        unique=False,
+        postgresql_where=sa.text("decided_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_empi_review_queue",
+        "empi_review",
+        ["risk", "opened_at"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('open', 'asked', 'later')"),
+    )
+    op.create_index("ix_empi_review_right", "empi_review", ["right_mpi"], unique=False)
+    op.create_index(
+        "uq_empi_review_waiting",
+        "empi_review",
+        ["left_mpi", "right_mpi"],
+        unique=True,
+        postgresql_where=sa.text("state IN ('open', 'asked', 'later')"),
+    )
+    op.create_table(
+        "empi_review_step",
+        sa.Column("review_id", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("operator_id", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("note_sealed", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint(
+            "what IN ('opened', 'asked', 'answered', 'later', 'merged', 'rejected', 'undone', 'void', 'noted', 'taken')",
+            name=op.f("ck_empi_review_step_what"),
+        ),
+        sa.PrimaryKeyConstraint("review_id", "id", name=op.f("pk_empi_review_step")),
+    )
+    op.create_table(
+        "empi_rule_set",
+        sa.Column("version", sa.Integer(), sa.Identity(always=False), nullable=False),
+        sa.Column("model_version", sa.Integer(), nullable=False),
+        sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("state", sa.Text(), server_default="draft", nullable=False),
+        sa.Column("note", sa.Text(), server_default="", nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("approval_id", sa.Text(), nullable=True),
+        sa.Column("activated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("state IN ('draft', 'proposed', 'active', 'retired')", name=op.f("ck_empi_rule_set_state")),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_empi_rule_set")),
+    )
+    op.create_index(
+        "uq_empi_rule_set_active", "empi_rule_set", ["state"], unique=True, postgresql_where=sa.text("state = 'active'")
+    )
+    op.create_table(
+        "empi_subscription",
+        sa.Column("subscription_id", sa.Text(), nullable=False),
+        sa.Column("caller_id", sa.Text(), nullable=False),
+        sa.Column("subscriber", sa.Text(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("mpi", sa.Uuid(), nullable=True),
+        sa.Column("domain", sa.Text(), nullable=True),
+        sa.Column("events", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("payload", sa.Text(), server_default="native", nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="active", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.CheckConstraint("(scope = 'domain') = (domain IS NOT NULL)", name=op.f("ck_empi_subscription_domain")),
+        sa.CheckConstraint("(scope = 'person') = (mpi IS NOT NULL)", name=op.f("ck_empi_subscription_person")),
+        sa.CheckConstraint("payload IN ('native', 'fhir-json', 'fhir-xml')", name=op.f("ck_empi_subscription_payload")),
+        sa.CheckConstraint("scope IN ('person', 'domain', 'all')", name=op.f("ck_empi_subscription_scope")),
+        sa.CheckConstraint("state IN ('active', 'paused', 'ended')", name=op.f("ck_empi_subscription_state")),
+        sa.CheckConstraint("subscriber IN ('caller', 'resident')", name=op.f("ck_empi_subscription_subscriber")),
+        sa.PrimaryKeyConstraint("subscription_id", name=op.f("pk_empi_subscription")),
+    )
+    op.create_index("ix_empi_subscription_caller", "empi_subscription", ["caller_id"], unique=False)
+    op.create_index(
+        "ix_empi_subscription_mpi",
+        "empi_subscription",
+        ["mpi"],
+        unique=False,
+        postgresql_where=sa.text("state = 'active' AND mpi IS NOT NULL"),
     )
     op.create_table(
         "empi_visit_card",
@@ -1284,7 +1668,39 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_index("ix_empi_visit_card_mpi", table_name="empi_visit_card")
     op.drop_table("empi_visit_card")
     op.drop_index(
-        "ix_empi_person_name_tokens",
+        "ix_empi_subscription_mpi",
+        table_name="empi_subscription",
+        postgresql_where=sa.text("state = 'active' AND mpi IS NOT NULL"),
+    )
+    op.drop_index("ix_empi_subscription_caller", table_name="empi_subscription")
+    op.drop_table("empi_subscription")
+    op.drop_index("uq_empi_rule_set_active", table_name="empi_rule_set", postgresql_where=sa.text("state = 'active'"))
+    op.drop_table("empi_rule_set")
+    op.drop_table("empi_review_step")
+    op.drop_index(
+        "uq_empi_review_waiting",
+        table_name="empi_review",
+        postgresql_where=sa.text("state IN ('open', 'asked', 'later')"),
+    )
+    op.drop_index("ix_empi_review_right", table_name="empi_review")
+    op.drop_index(
+        "ix_empi_review_queue",
+        table_name="empi_review",
+        postgresql_where=sa.text("state IN ('open', 'asked', 'later')"),
+    )
+    op.drop_index(
+        "ix_empi_review_decided", table_name="empi_review", postgresql_where=sa.text("decided_at IS NOT NULL")
+    )
+    op.drop_table("empi_review")
+    op.drop_index("ix_empi_rejected_pair_right", table_name="empi_rejected_pair")
+    op.drop_table("empi_rejected_pair")
+    op.drop_index(
+        "ix_empi_person_to_compare",
+        table_name="empi_person",
+        postgresql_where=sa.text("compared_at IS NULL AND state = 'live'"),
+    )
+    op.drop_index(
+        "ix_empi_person_search_tokens",
         table_name="empi_person",
         postgresql_using="gin",
         postgresql_with={"fastupdate": "off"},
@@ -1293,12 +1709,43 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
         "ix_empi_person_current_mpi", table_name="empi_person", postgresql_where=sa.text("current_mpi IS NOT NULL")
     )
     op.drop_table("empi_person")
+    op.drop_index("uq_empi_merge_retired", table_name="empi_merge", postgresql_where=sa.text("undone_at IS NULL"))
+    op.drop_index("ix_empi_merge_survivor", table_name="empi_merge")
+    op.drop_table("empi_merge")
+    op.drop_index("ix_empi_medium_chip", table_name="empi_medium", postgresql_where=sa.text("chip_blind IS NOT NULL"))
+    op.drop_table("empi_medium")
+    op.drop_table("empi_match_model")
+    op.drop_index("ix_empi_identifier_domain_institution", table_name="empi_identifier_domain")
+    op.drop_table("empi_identifier_domain")
+    op.drop_index(
+        "uq_empi_identifier_active", table_name="empi_identifier", postgresql_where=sa.text("state = 'active'")
+    )
+    op.drop_index("ix_empi_identifier_mpi", table_name="empi_identifier")
+    op.drop_index(
+        "ix_empi_identifier_medium", table_name="empi_identifier", postgresql_where=sa.text("medium_id IS NOT NULL")
+    )
+    op.drop_table("empi_identifier")
+    op.drop_table("empi_dry_run")
+    op.drop_table("empi_double_check")
     op.drop_index("uq_empi_domain_entry_key", table_name="empi_domain_entry")
     op.drop_index("ix_empi_domain_entry_mpi", table_name="empi_domain_entry")
     op.drop_table("empi_domain_entry")
+    op.drop_index(
+        "ix_empi_decision_right", table_name="empi_decision", postgresql_where=sa.text("right_mpi IS NOT NULL")
+    )
+    op.drop_index("ix_empi_decision_left", table_name="empi_decision")
+    op.drop_table("empi_decision")
+    op.drop_index(
+        "uq_empi_contribution_source",
+        table_name="empi_contribution",
+        postgresql_where=sa.text("current AND source_blind IS NOT NULL"),
+    )
     op.drop_table("empi_contribution")
+    op.drop_index("ix_empi_change_mpi", table_name="empi_change")
+    op.drop_table("empi_change")
     op.drop_index(op.f("ix_empi_certificate_mpi"), table_name="empi_certificate")
     op.drop_table("empi_certificate")
+    op.drop_table("empi_block")
     op.drop_index("ix_care_visit_vuid", table_name="care_visit")
     op.drop_table("care_visit")
     op.drop_index("ix_cards_tag_tag", table_name="cards_tag")

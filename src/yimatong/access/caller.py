@@ -24,6 +24,12 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
             "records:read",
             "pages:link",
             "orders:read",
+            "persons:register",
+            "persons:read",
+            "persons:subscribe",
+            "persons:count",
+            "cross-indexes:read",
+            "domains:read",
         }
     ),
     "institution": frozenset(
@@ -55,6 +61,17 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
             "orders:write",
             "refunds:write",
             "refunds:read",
+            "persons:register",
+            "persons:read",
+            "persons:search",
+            "persons:match",
+            "persons:merge",
+            "persons:cancel",
+            "persons:subscribe",
+            "persons:count",
+            "cross-indexes:read",
+            "cross-indexes:write",
+            "domains:read",
         }
     ),
     "terminal": frozenset(

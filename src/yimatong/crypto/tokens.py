@@ -68,6 +68,18 @@ class Blinder:
         )
         return self._token("phone-tail", tail)
 
+    def block_token(self, key: str) -> int:
+        """Return the token of a blocking key (``empi.matching.blocking``): a text that similar records share."""
+        return self._token("block", key)
+
+    def number_blind(self, domain: str, number: str) -> bytes:
+        """Return the 16-byte blind of a number within its identifier domain; case, width and blanks do not count."""
+        return self._mac.digest(f"number-blind\0{domain}\0{comparable_number(number)}".encode())[:BLIND_SIZE]
+
+    def digest(self, label: str, text: bytes) -> bytes:
+        """Return a 32-byte keyed digest, to see later whether something is still the same."""
+        return self._mac.digest(b"digest\0" + label.encode() + b"\0" + text)
+
     def _token(self, label: str, value: str) -> int:
         return int.from_bytes(self._mac.digest(f"{label}\0{value}".encode())[:8], "big", signed=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from yimatong.access.resealing import SealedColumn
-from yimatong.empi.models import contribution, person, visit_card
+from yimatong.empi.models import contribution, identifier, medium, merge, person, review_step, visit_card
 from yimatong.empi.persons.queries import aad
 from yimatong.empi.visit_cards import service as visit_cards
 
@@ -15,4 +15,23 @@ PLACES: Final = (
         table=contribution, key=("mpi", "contribution_id"), column="sealed", aad=lambda mpi, _contribution: aad(mpi)
     ),
     SealedColumn(table=visit_card, key=("institution_id", "number_blind"), column="number_sealed", aad=visit_cards.aad),
+    SealedColumn(
+        table=identifier,
+        key=("relation_id",),
+        column="number_sealed",
+        aad=lambda own: f"empi_identifier:{own}".encode(),
+    ),
+    SealedColumn(
+        table=medium, key=("medium_id",), column="number_sealed", aad=lambda own: f"empi_medium:number:{own}".encode()
+    ),
+    SealedColumn(
+        table=medium, key=("medium_id",), column="chip_sealed", aad=lambda own: f"empi_medium:chip:{own}".encode()
+    ),
+    SealedColumn(table=merge, key=("merge_id",), column="before", aad=lambda own: f"empi_merge:{own}".encode()),
+    SealedColumn(
+        table=review_step,
+        key=("review_id", "id"),
+        column="note_sealed",
+        aad=lambda review, _step: f"empi_review_step:{review}".encode(),
+    ),
 )

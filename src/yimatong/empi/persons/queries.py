@@ -153,7 +153,9 @@ async def with_tokens(
     """Return live persons who carry all the tokens, in the order of their ids, after ``after``."""
     query = (
         select(person.c.mpi)
-        .where(person.c.name_tokens.op("@>")(cast(list(tokens), person.c.name_tokens.type)), person.c.state == "live")
+        .where(
+            person.c.search_tokens.op("@>")(cast(list(tokens), person.c.search_tokens.type)), person.c.state == "live"
+        )
         .order_by(person.c.mpi)
         .limit(limit)
     )

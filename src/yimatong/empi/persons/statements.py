@@ -30,7 +30,7 @@ LOOK_UP = """
 """
 
 PERSONS = """
-    INSERT INTO empi_person (mpi, sealed, name_tokens, sex, birth_date, region_code, created_at, changed_at)
+    INSERT INTO empi_person (mpi, sealed, search_tokens, sex, birth_date, region_code, created_at, changed_at)
     SELECT m, s, n::bigint[], x, d, r, %s::timestamptz, %s::timestamptz
     FROM unnest(%s::uuid[], %s::bytea[], %s::text[], %s::text[], %s::date[], %s::text[]) AS i (m, s, n, x, d, r)
 """
@@ -61,7 +61,7 @@ class NewPerson(NamedTuple):
 
     mpi: UUID
     sealed: bytes
-    name_tokens: Sequence[int]
+    search_tokens: Sequence[int]
     sex: str
     birth_date: date
     region_code: str | None

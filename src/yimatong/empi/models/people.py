@@ -1,4 +1,4 @@
-"""Tables of the person index."""
+"""Persons, their certificates, and what providers said of them."""
 
 from __future__ import annotations
 
@@ -28,23 +28,38 @@ person = Table(
     metadata,
     Column("mpi", Uuid, primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
-    Column("name_tokens", ARRAY(BigInteger), nullable=False),
+    Column("search_tokens", ARRAY(BigInteger), nullable=False),
     Column("sex", Text, nullable=False),
     Column("birth_date", Date, nullable=False),
     Column("region_code", Text),
+    Column("marital", Text),
     Column("state", Text, nullable=False, server_default="live"),
     Column("current_mpi", Uuid),
     Column("deceased_on", Date),
+    Column("cancelled_at", DateTime(timezone=True)),
+    Column("cancel_reason", Text),
+    Column("compared_at", DateTime(timezone=True)),
     Column("version", Integer, nullable=False, server_default=text("1")),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
     CheckConstraint("sex IN ('0', '1', '2', '9')", name="sex"),
     CheckConstraint("state IN ('live', 'cancelled', 'retired')", name="state"),
     CheckConstraint("(state = 'retired') = (current_mpi IS NOT NULL)", name="retired_points_on"),
-    Index("ix_empi_person_name_tokens", "name_tokens", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+    CheckConstraint("(cancelled_at IS NULL) = (cancel_reason IS NULL)", name="cancelled_for_a_reason"),
+    CheckConstraint("cancel_reason IN ('death', 'error', 'duplicate', 'other')", name="cancel_reason"),
+    Index(
+        "ix_empi_person_search_tokens", "search_tokens", postgresql_using="gin", postgresql_with={"fastupdate": "off"}
+    ),
+    Index("ix_empi_person_to_compare", "created_at", postgresql_where=text("compared_at IS NULL AND state = 'live'")),
     Index("ix_empi_person_current_mpi", "current_mpi", postgresql_where=text("current_mpi IS NOT NULL")),
 )
-"""人索引. Name, numbers, phone and address are one sealed blob; sex (GB/T 2261.1), birth date and region stay clear."""
+"""人索引, the golden record. Name, numbers, phone and address are one sealed blob.
+
+Sex (GB/T 2261.1), birth date, region (GB/T 2260) and marital status (GB/T 2261.2) stay clear for statistics.
+
+``current_mpi`` is one step long: a retired id leads straight to the person of today. ``compared_at`` is empty until the
+person was compared with everybody else whom the blocking finds.
+"""
 
 certificate = Table(
     "empi_certificate",
@@ -86,28 +101,33 @@ contribution = Table(
     Column("mpi", Uuid, nullable=False),
     Column("contribution_id", Text, nullable=False),
     Column("provider", Text, nullable=False),
+    Column("kind", Text, nullable=False, server_default="registration"),
+    Column("domain", Text),
+    Column("source_blind", LargeBinary),
+    Column("current", Boolean, nullable=False, server_default=text("true")),
     Column("sealed", LargeBinary, nullable=False),
+    Column("sex", Text),
+    Column("birth_date", Date),
     Column("real_name_method", Text, nullable=False),
     Column("real_name_level", SmallInteger, nullable=False),
     Column("real_name_at", DateTime(timezone=True), nullable=False),
     Column("real_name_trace", Text, nullable=False, server_default=""),
     Column("at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("mpi", "contribution_id"),
+    CheckConstraint("kind IN ('registration', 'correction', 'feed', 'national')", name="kind"),
+    CheckConstraint("(domain IS NULL) = (source_blind IS NULL)", name="source_in_a_domain"),
+    Index(
+        "uq_empi_contribution_source",
+        "domain",
+        "source_blind",
+        unique=True,
+        postgresql_where=text("current AND source_blind IS NOT NULL"),
+    ),
 )
 """What each provider said of a person, with its real-name mark (实名制标识); kept for ever.
 
+A source record is a number of a provider in its identifier domain (``domain``, ``source_blind``); of its statements one
+is ``current`` and stands under one person: that is held by the unique index. ``kind``: ``registration`` a resident was
+registered, ``correction`` a proven change, ``feed`` a hospital's own record, ``national`` sent down to us.
 ``real_name_trace`` is the number under which an outside party answered, empty for the other proofs.
 """
-
-visit_card = Table(
-    "empi_visit_card",
-    metadata,
-    Column("institution_id", Text, nullable=False),
-    Column("number_blind", LargeBinary, nullable=False),
-    Column("number_sealed", LargeBinary, nullable=False),
-    Column("mpi", Uuid, nullable=False),
-    Column("since", DateTime(timezone=True), nullable=False),
-    PrimaryKeyConstraint("institution_id", "number_blind"),
-    Index("ix_empi_visit_card_mpi", "mpi"),
-)
-"""就诊卡交叉索引: which person a visit card number stands for in its institution. The number is sealed and blinded."""

@@ -1,4 +1,4 @@
-"""Error catalogue of the person index (EMP-)."""
+"""Errors of persons and their registration (EMP-1)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The golden record: which source wins for which field."""

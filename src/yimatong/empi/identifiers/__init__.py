@@ -1,0 +1,1 @@
+"""PIX: identifier domains, media, cross indexes."""

@@ -1,0 +1,1 @@
+"""Pure matching: normal forms, comparisons, scores, blocking keys, clusters."""

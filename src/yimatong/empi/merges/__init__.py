@@ -1,0 +1,1 @@
+"""Merge, unmerge, rejected pairs, the cluster check."""

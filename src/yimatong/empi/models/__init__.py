@@ -1,0 +1,30 @@
+"""Tables of the person index, one module a group."""
+
+from yimatong.empi.models.identifiers import identifier, identifier_domain, medium, visit_card
+from yimatong.empi.models.matching import block, decision, dry_run, match_model, merge, rejected_pair, rule_set
+from yimatong.empi.models.news import change, subscription
+from yimatong.empi.models.people import certificate, contribution, domain_entry, person
+from yimatong.empi.models.reviews import double_check, review, review_step
+
+__all__ = [
+    "block",
+    "certificate",
+    "change",
+    "contribution",
+    "decision",
+    "domain_entry",
+    "double_check",
+    "dry_run",
+    "identifier",
+    "identifier_domain",
+    "match_model",
+    "medium",
+    "merge",
+    "person",
+    "rejected_pair",
+    "review",
+    "review_step",
+    "rule_set",
+    "subscription",
+    "visit_card",
+]

@@ -1,0 +1,1 @@
+"""Registration and update by information providers."""

@@ -1,0 +1,1 @@
+"""Rule sets: thresholds, guards, survivorship; tried, approved, applied."""

@@ -1,0 +1,1 @@
+"""Queries by any combination of facts, over sealed data."""

@@ -1,0 +1,1 @@
+"""Counts by any combination of facts."""
