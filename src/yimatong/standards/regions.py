@@ -1,4 +1,8 @@
-"""Administrative divisions: two-digit prefixes of GB/T 2260, and the cities of Shaanxi (610000).
+"""Administrative divisions of GB/T 2260: provinces, prefectures, counties; and the cities of Shaanxi (610000).
+
+Prefectures and counties come from ``divisions.csv`` beside this module (after the package china-division of
+github.com/modood/Administrative-divisions-of-China, which follows the statistics bureau's yearly list), read when first
+asked for.
 
 81, 82 and 83 are also the prefixes of the residence permits of Hong Kong, Macao and Taiwan residents
 (State Council order of 2018), whose numbers follow GB 11643; 83 exists only there.
@@ -6,6 +10,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
 from types import MappingProxyType
 from typing import Final
 
@@ -73,3 +80,14 @@ def region_name(code: str) -> str:
     """
     province = PROVINCES.get(code[:2], "")
     return province + SHAANXI_CITIES.get(code[:4], "") if province else ""
+
+
+@cache
+def divisions() -> Mapping[str, str]:
+    """Return the name of every division by code: two digits a province, four a prefecture, six a county.
+
+    Prefectures that are only a heading (``市辖区`` of a municipality, ``省直辖县级行政区划``) are left out, their counties are in.
+    """
+    text = resources.files("yimatong.standards").joinpath("divisions.csv").read_text("utf-8")
+    rows = (line.split(",") for line in text.splitlines()[1:])
+    return MappingProxyType(dict(PROVINCES) | {code: name for code, name in rows} | dict(SHAANXI_CITIES))
