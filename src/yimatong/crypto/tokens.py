@@ -68,6 +68,30 @@ class Blinder:
         )
         return self._token("phone-tail", tail)
 
+    def syllable_token(self, syllable: str) -> int:
+        """Return the token of one syllable of a name's reading, in pinyin without its tone."""
+        return self._token("syllable", syllable.casefold())
+
+    def character_token(self, character: str) -> int:
+        """Return the token of one character that is in comparable form already, as in :meth:`character_tokens`."""
+        return self._token("character", character)
+
+    def bigram_token(self, pair: str) -> int:
+        """Return the token of two neighbouring characters in comparable form, as in :meth:`bigram_tokens`."""
+        return self._token("bigram", pair)
+
+    def whole_name_token(self, comparable: str) -> int:
+        """Return the token of a whole name in comparable form, as in :meth:`name_token`; nothing is refused."""
+        return self._token("name", comparable)
+
+    def mother_name_token(self, comparable: str) -> int:
+        """Return the token of the mother's whole name in comparable form."""
+        return self._token("mother-name", comparable)
+
+    def address_token(self, unit: str) -> int:
+        """Return the token of one unit of an address (a road, a village, a house number), in comparable form."""
+        return self._token("address", unit)
+
     def block_token(self, key: str) -> int:
         """Return the token of a blocking key (``empi.matching.blocking``): a text that similar records share."""
         return self._token("block", key)

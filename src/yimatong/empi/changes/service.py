@@ -173,7 +173,7 @@ def demographics(known: PersonRecord) -> Demographics:
 def _golden(given: Demographics, *, mpi: UUID, sealer: Sealer, blinder: Blinder) -> dict[str, object]:
     return {
         "sealed": sealer.seal(facts_blob(given), queries.aad(mpi)),
-        "search_tokens": tokens(blinder, given.name, given.phone),
+        "search_tokens": tokens(blinder, given.name, given.phone, given.address),
         "sex": given.sex,
         "birth_date": given.birth_date,
         "region_code": given.id_number[:6] if given.id_type == ID_CARD else None,

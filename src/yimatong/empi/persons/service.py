@@ -19,6 +19,7 @@ from yimatong.empi.errors import PersonNotFound
 from yimatong.empi.persons import identity, queries, statements
 from yimatong.empi.persons.schemas import Demographics, PersonRecord, RealNameMark, SealedFacts
 from yimatong.empi.persons.statements import NewContribution, NewPerson
+from yimatong.empi.search import tokens as search
 from yimatong.kit.db import Connection, RawConnection, raw
 from yimatong.kit.errors import PlatformError
 from yimatong.kit.ids import new_id
@@ -113,7 +114,7 @@ async def enter_many(
                 NewPerson(
                     mpi,
                     sealer.seal(blob, aad),
-                    tokens(blinder, given.name, given.phone),
+                    tokens(blinder, given.name, given.phone, given.address),
                     given.sex,
                     given.birth_date,
                     given.id_number[:6] if given.id_type == ID_CARD else None,
@@ -171,10 +172,9 @@ async def identify(
     return item.mpi
 
 
-def tokens(blinder: Blinder, name: str, phone: str) -> list[int]:
-    """Return the sorted search tokens of a person: whole name, characters, bigrams, and the phone."""
-    whole = [blinder.name_token(name), *([blinder.phone_token(phone)] if phone else [])]
-    return sorted({*whole, *blinder.character_tokens(name), *blinder.bigram_tokens(name)})
+def tokens(blinder: Blinder, name: str, phone: str, address: str = "", mother_name: str = "") -> list[int]:
+    """Return the sorted search tokens of a person (``search.tokens``)."""
+    return search.of_person(blinder, name=name, phone=phone, address=address, mother_name=mother_name)
 
 
 _encoder = msgspec.json.Encoder()
