@@ -4,6 +4,22 @@
 4: merges and reviews; 5: matching, models and rules; 6: national exchange.
 """
 
+from yimatong.empi.errors.identifiers import (
+    CertificateNotEnded,
+    DomainChanged,
+    DomainExists,
+    DomainNotYours,
+    DomainRuleInvalid,
+    DomainSuspended,
+    DomainUnknown,
+    NumberCheckDigit,
+    NumberInvalid,
+    NumberTaken,
+    NumberUnknown,
+    NumberUsedUp,
+    PersonHasAnother,
+)
+from yimatong.empi.errors.matching import MatchModelInvalid, MatchSettingsInvalid, MatchThresholdsInvalid
 from yimatong.empi.errors.people import (
     BirthDateDisagrees,
     BirthDateImpossible,
@@ -21,13 +37,29 @@ from yimatong.empi.errors.people import (
 __all__ = [
     "BirthDateDisagrees",
     "BirthDateImpossible",
+    "CertificateNotEnded",
     "CertificateNotHers",
     "CertificateNumberInvalid",
     "CertificateTaken",
     "CertificateTypeUnknown",
+    "DomainChanged",
+    "DomainExists",
+    "DomainNotYours",
+    "DomainRuleInvalid",
+    "DomainSuspended",
+    "DomainUnknown",
+    "MatchModelInvalid",
+    "MatchSettingsInvalid",
+    "MatchThresholdsInvalid",
     "NotIdentifiable",
+    "NumberCheckDigit",
+    "NumberInvalid",
+    "NumberTaken",
+    "NumberUnknown",
+    "NumberUsedUp",
     "PersonDeceased",
     "PersonDisagrees",
+    "PersonHasAnother",
     "PersonNotFound",
     "SexDisagrees",
 ]

@@ -1,0 +1,12 @@
+"""Every comparator, guard and preparation that a settings file may name. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from yimatong.empi.matching import comparators, plain
+from yimatong.empi.matching.comparators import ComparatorFactory, Guard, PreparationFactory
+
+COMPARATORS: Final[dict[str, ComparatorFactory]] = {**comparators.COMPARATORS}
+GUARDS: Final[dict[str, Guard]] = {**comparators.GUARDS, **plain.GUARDS}
+PREPARATIONS: Final[dict[str, PreparationFactory]] = {**comparators.PREPARATIONS, **plain.PREPARATIONS}

@@ -1,0 +1,162 @@
+"""What is compared and how pairs are found: a settings file, before anything is learnt. Pure."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from yimatong.empi.errors import MatchSettingsInvalid
+from yimatong.empi.matching import registry
+from yimatong.empi.matching.comparators import Comparator, Guard, Preparation
+
+
+class Frequency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A level whose weight depends on how rare the value is: by this column's frequencies, ``share`` of the effect."""
+
+    level: str
+    column: str
+    share: float = 1.0
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One comparison: its name in evidence, the comparator asked, the columns handed to it, and rare values."""
+
+    name: str
+    comparator: str
+    columns: tuple[str, ...] = ()
+    frequencies: tuple[Frequency, ...] = ()
+    zh: str = ""
+    en: str = ""
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pairs that agree in all columns; ``right`` names the other record's columns where they differ (swapped names).
+
+    A column may be cut: ``name:1`` is its first sign. Blocks of more than ``largest`` records are passed over.
+    """
+
+    left: tuple[str, ...]
+    right: tuple[str, ...] = ()
+    largest: int = 0
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the model is learnt: blocks for expectation maximisation, and rules that are all but certain.
+
+    ``recall`` is the share of true pairs that the certain rules are thought to find; it sets the prior.
+    """
+
+    blocks: tuple[Block, ...]
+    certain: tuple[Block, ...]
+    recall: float = 0.7
+    largest_pairs: float = 1e6
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole configuration. ``certificate`` names the column ``type:number`` that clusters must not hold twice."""
+
+    name: str
+    preparation: str
+    comparisons: tuple[Comparison, ...]
+    blocks: tuple[Block, ...]
+    training: Training
+    guards: tuple[str, ...] = ()
+    certificate: str = ""
+    extra_columns: tuple[str, ...] = ()
+
+    @property
+    def frequency_columns(self) -> tuple[str, ...]:
+        """Columns whose frequencies count, each once, in order."""
+        return tuple(dict.fromkeys(each.column for one in self.comparisons for each in one.frequencies))
+
+
+_decoder: Final = msgspec.json.Decoder(Settings)
+
+
+def read(document: bytes) -> Settings:
+    """Return the settings in a JSON document.
+
+    Raises:
+        MatchSettingsInvalid: it has another shape or names something that is not known.
+    """
+    try:
+        settings = _decoder.decode(document)
+    except msgspec.DecodeError as error:
+        raise MatchSettingsInvalid(detail=str(error)) from error
+    check(settings)
+    return settings
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings that name an unknown comparator, level, guard, preparation or column.
+
+    Raises:
+        MatchSettingsInvalid: they do.
+    """
+    columns = preparation(settings).columns
+    for comparison in settings.comparisons:
+        made = comparator(comparison)
+        levels = {level.name for level in made.levels}
+        for each in comparison.frequencies:
+            if each.level not in levels:
+                raise MatchSettingsInvalid(detail=f"{comparison.name}: level {each.level}")
+            _known(each.column, columns)
+        for column in made.columns:
+            _known(column, columns)
+    for block in (*settings.blocks, *settings.training.blocks, *settings.training.certain):
+        for column in (*block.left, *block.right):
+            _known(column.partition(":")[0], columns)
+    guards(settings)
+    if settings.certificate:
+        _known(settings.certificate, columns)
+
+
+def _known(column: str, columns: dict[str, str]) -> None:
+    if column not in columns:
+        raise MatchSettingsInvalid(detail=f"column {column}")
+
+
+def comparator(comparison: Comparison) -> Comparator:
+    """Return the comparator that a comparison asks.
+
+    Raises:
+        MatchSettingsInvalid: nobody knows it, or it wants other columns.
+    """
+    factory = registry.COMPARATORS.get(comparison.comparator)
+    if factory is None:
+        raise MatchSettingsInvalid(detail=f"comparator {comparison.comparator}")
+    try:
+        return factory(comparison.columns)
+    except ValueError as error:
+        raise MatchSettingsInvalid(detail=f"{comparison.name}: columns {comparison.columns}") from error
+
+
+def guards(settings: Settings) -> dict[str, Guard]:
+    """Return the guards by name.
+
+    Raises:
+        MatchSettingsInvalid: nobody knows one.
+    """
+    for name in settings.guards:
+        if name not in registry.GUARDS:
+            raise MatchSettingsInvalid(detail=f"guard {name}")
+    return {name: registry.GUARDS[name] for name in settings.guards}
+
+
+@lru_cache(maxsize=32)
+def preparation(settings: Settings) -> Preparation:
+    """Return the preparation of records under these settings.
+
+    Raises:
+        MatchSettingsInvalid: nobody knows it.
+    """
+    factory = registry.PREPARATIONS.get(settings.preparation)
+    if factory is None:
+        raise MatchSettingsInvalid(detail=f"preparation {settings.preparation}")
+    named = [column for each in settings.comparisons for column in each.columns]
+    named += [column for each in settings.comparisons for one in each.frequencies for column in (one.column,)]
+    for block in (*settings.blocks, *settings.training.blocks, *settings.training.certain):
+        named += [column.partition(":")[0] for column in (*block.left, *block.right)]
+    return factory(tuple(dict.fromkeys((*named, *settings.extra_columns))))
