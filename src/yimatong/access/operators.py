@@ -39,7 +39,16 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "security_admin": frozenset({"console:home", "console:operators", "console:callers", "console:key-list"}),
     "audit_admin": frozenset({"console:home", "console:audit"}),
     "reviewer": frozenset({"console:home", "console:callers"}),
-    "steward": frozenset({"console:home", "console:persons", "console:batch-rows"}),
+    "steward": frozenset(
+        {
+            "console:home",
+            "console:reviews",
+            "console:persons",
+            "console:statistics",
+            "console:domains",
+            "console:batch-rows",
+        }
+    ),
     "card_clerk": frozenset(
         {
             "console:home",
