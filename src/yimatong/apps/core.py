@@ -32,6 +32,7 @@ from yimatong.cards.codes.schemas import CodeToVerify, VerifiedCode
 from yimatong.cards.codes.verification import Verifier
 from yimatong.cards.records import endpoints as records
 from yimatong.care import routes as care
+from yimatong.empi import routes as empi
 from yimatong.kit import web
 from yimatong.kit.db import Batch
 from yimatong.kit.errors import InvalidInput
@@ -55,7 +56,7 @@ def build(settings: Settings) -> ASGIApp:
         Verifier(parts.vault).work, items_max=VERIFY_ITEMS_MAX, lanes=VERIFY_LANES
     )
     application = web.build(
-        [*cards.ROUTES, *payments.ROUTES, *care.ROUTES],
+        [*empi.ROUTES, *cards.ROUTES, *payments.ROUTES, *care.ROUTES],
         openapi=openapi(),
         ready_checks=[parts.ready],
         guards=[require_permission, require_exact_body],
@@ -83,6 +84,7 @@ def _dependencies(parts: Parts, verifications: Batch[Item, VerifiedCode]) -> dic
         "core_url": parts.settings.addresses.core,
         "label_serial_in_code": parts.settings.label_serial_in_code,
         "family_members_max": parts.settings.family_members_max,
+        "statistics_min_cell": parts.settings.statistics_min_cell,
         "channels": parts.channels,
         "db": parts.db,
         "vault": parts.vault,

@@ -35,6 +35,7 @@ INSTITUTION_PATHS = (
     "/api/v1/kiosk-links",
     "/api/v1/labels",
     "/api/v1/orders",
+    "/api/v1/persons",
     "/api/v1/physical-cards",
     "/api/v1/refunds",
     "/api/v1/symbologies",
@@ -47,6 +48,7 @@ INTERNET_PATHS = (
     "/api/v1/family",
     "/api/v1/labels",
     "/api/v1/orders",
+    "/api/v1/persons",
     "/api/v1/physical-cards",
     "/api/v1/symbologies",
 )

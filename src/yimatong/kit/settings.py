@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -111,6 +111,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Whether a printed label's code carries its serial, so that one lost label can be revoked alone."""
     family_members_max: int = 8
     """How many family members one guardian's phone may manage."""
+    statistics_min_cell: Annotated[int, msgspec.Meta(ge=3, le=1000)] = 10
+    """The smallest count of persons that statistics tell, and the step to which all counts are rounded."""
     front_id: str = ""
     """Caller id of this process when it is a front."""
     front_secret: str = ""

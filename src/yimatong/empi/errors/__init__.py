@@ -33,6 +33,17 @@ from yimatong.empi.errors.people import (
     PersonNotFound,
     SexDisagrees,
 )
+from yimatong.empi.errors.queries import (
+    CursorInvalid,
+    NothingSelective,
+    RangeBackwards,
+    StatisticsTooNarrow,
+    SubscriptionIncomplete,
+    SubscriptionNotAllowed,
+    SubscriptionNotFound,
+    SubscriptionOver,
+    TooManyCandidates,
+)
 
 __all__ = [
     "BirthDateDisagrees",
@@ -42,6 +53,7 @@ __all__ = [
     "CertificateNumberInvalid",
     "CertificateTaken",
     "CertificateTypeUnknown",
+    "CursorInvalid",
     "DomainChanged",
     "DomainExists",
     "DomainNotYours",
@@ -52,6 +64,7 @@ __all__ = [
     "MatchSettingsInvalid",
     "MatchThresholdsInvalid",
     "NotIdentifiable",
+    "NothingSelective",
     "NumberCheckDigit",
     "NumberInvalid",
     "NumberTaken",
@@ -61,5 +74,12 @@ __all__ = [
     "PersonDisagrees",
     "PersonHasAnother",
     "PersonNotFound",
+    "RangeBackwards",
     "SexDisagrees",
+    "StatisticsTooNarrow",
+    "SubscriptionIncomplete",
+    "SubscriptionNotAllowed",
+    "SubscriptionNotFound",
+    "SubscriptionOver",
+    "TooManyCandidates",
 ]
