@@ -34,7 +34,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Pairs that agree in all columns; ``right`` names the other record's columns where they differ (swapped names).
 
-    A column may be cut: ``name:1`` is its first sign. Blocks of more than ``largest`` records are passed over.
+    A column may be cut (``name:1`` is its first sign) or a list (``keys[]``: any item).
+    Blocks of more than ``largest`` records are passed over.
     """
 
     left: tuple[str, ...]
@@ -107,10 +108,15 @@ def check(settings: Settings) -> None:
             _known(column, columns)
     for block in (*settings.blocks, *settings.training.blocks, *settings.training.certain):
         for column in (*block.left, *block.right):
-            _known(column.partition(":")[0], columns)
+            _known(named_column(column), columns)
     guards(settings)
     if settings.certificate:
         _known(settings.certificate, columns)
+
+
+def named_column(column: str) -> str:
+    """Return the prepared column that a block's column (``name``, ``name:3``, ``keys[]``) is taken from."""
+    return column.removesuffix("[]").partition(":")[0]
 
 
 def _known(column: str, columns: dict[str, str]) -> None:
@@ -158,5 +164,5 @@ def preparation(settings: Settings) -> Preparation:
     named = [column for each in settings.comparisons for column in each.columns]
     named += [column for each in settings.comparisons for one in each.frequencies for column in (one.column,)]
     for block in (*settings.blocks, *settings.training.blocks, *settings.training.certain):
-        named += [column.partition(":")[0] for column in (*block.left, *block.right)]
+        named += [named_column(column) for column in (*block.left, *block.right)]
     return factory(tuple(dict.fromkeys((*named, *settings.extra_columns))))
