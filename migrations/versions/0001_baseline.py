@@ -773,6 +773,13 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("relation_id", name=op.f("pk_empi_identifier")),
     )
     op.create_index(
+        "ix_empi_identifier_ended",
+        "empi_identifier",
+        ["domain", "number_blind"],
+        unique=False,
+        postgresql_where=sa.text("state = 'ended'"),
+    )
+    op.create_index(
         "ix_empi_identifier_medium",
         "empi_identifier",
         ["medium_id"],
@@ -801,7 +808,9 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("format", sa.Text(), server_default="", nullable=False),
         sa.Column("check_rule", sa.Text(), server_default="", nullable=False),
         sa.Column("one_per_person", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("reusable", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("valid_days", sa.Integer(), nullable=True),
+        sa.Column("trusted", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("state", sa.Text(), server_default="active", nullable=False),
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -815,6 +824,16 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.UniqueConstraint("oid", name=op.f("uq_empi_identifier_domain_oid")),
     )
     op.create_index("ix_empi_identifier_domain_institution", "empi_identifier_domain", ["institution_id"], unique=False)
+    op.create_table(
+        "empi_identifier_domain_version",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("rules", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("changed_by", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("code", "version", name=op.f("pk_empi_identifier_domain_version")),
+    )
     op.create_table(
         "empi_match_model",
         sa.Column("version", sa.Integer(), sa.Identity(always=False), nullable=False),
@@ -838,9 +857,10 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("valid_to", sa.Date(), nullable=True),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("status IN ('active', 'lost', 'replaced', 'cancelled')", name=op.f("ck_empi_medium_status")),
+        sa.CheckConstraint(
+            "status IN ('active', 'frozen', 'lost', 'replaced', 'cancelled')", name=op.f("ck_empi_medium_status")
+        ),
         sa.PrimaryKeyConstraint("medium_id", name=op.f("pk_empi_medium")),
-        sa.UniqueConstraint("kind", "number_blind", name=op.f("uq_empi_medium_kind_number_blind")),
     )
     op.create_index(
         "ix_empi_medium_chip",
@@ -849,6 +869,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         unique=False,
         postgresql_where=sa.text("chip_blind IS NOT NULL"),
     )
+    op.create_index("ix_empi_medium_number", "empi_medium", ["kind", "number_blind"], unique=False)
     op.create_table(
         "empi_merge",
         sa.Column("merge_id", sa.Text(), nullable=False),
@@ -878,7 +899,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("search_tokens", sa.ARRAY(sa.BigInteger()), nullable=False),
         sa.Column("sex", sa.Text(), nullable=False),
-        sa.Column("birth_date", sa.Date(), nullable=False),
+        sa.Column("birth_date", sa.Date(), nullable=True),
         sa.Column("region_code", sa.Text(), nullable=True),
         sa.Column("marital", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), server_default="live", nullable=False),
@@ -1055,16 +1076,6 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         unique=False,
         postgresql_where=sa.text("state = 'active' AND mpi IS NOT NULL"),
     )
-    op.create_table(
-        "empi_visit_card",
-        sa.Column("institution_id", sa.Text(), nullable=False),
-        sa.Column("number_blind", sa.LargeBinary(), nullable=False),
-        sa.Column("number_sealed", sa.LargeBinary(), nullable=False),
-        sa.Column("mpi", sa.Uuid(), nullable=False),
-        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("institution_id", "number_blind", name=op.f("pk_empi_visit_card")),
-    )
-    op.create_index("ix_empi_visit_card_mpi", "empi_visit_card", ["mpi"], unique=False)
     op.create_table(
         "kit_alarm",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -1665,8 +1676,6 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_index("uq_kit_alarm_open", table_name="kit_alarm", postgresql_where=sa.text("acknowledged_at IS NULL"))
     op.drop_index("ix_kit_alarm_last", table_name="kit_alarm")
     op.drop_table("kit_alarm")
-    op.drop_index("ix_empi_visit_card_mpi", table_name="empi_visit_card")
-    op.drop_table("empi_visit_card")
     op.drop_index(
         "ix_empi_subscription_mpi",
         table_name="empi_subscription",
@@ -1712,9 +1721,11 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_index("uq_empi_merge_retired", table_name="empi_merge", postgresql_where=sa.text("undone_at IS NULL"))
     op.drop_index("ix_empi_merge_survivor", table_name="empi_merge")
     op.drop_table("empi_merge")
+    op.drop_index("ix_empi_medium_number", table_name="empi_medium")
     op.drop_index("ix_empi_medium_chip", table_name="empi_medium", postgresql_where=sa.text("chip_blind IS NOT NULL"))
     op.drop_table("empi_medium")
     op.drop_table("empi_match_model")
+    op.drop_table("empi_identifier_domain_version")
     op.drop_index("ix_empi_identifier_domain_institution", table_name="empi_identifier_domain")
     op.drop_table("empi_identifier_domain")
     op.drop_index(
@@ -1724,6 +1735,7 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_index(
         "ix_empi_identifier_medium", table_name="empi_identifier", postgresql_where=sa.text("medium_id IS NOT NULL")
     )
+    op.drop_index("ix_empi_identifier_ended", table_name="empi_identifier", postgresql_where=sa.text("state = 'ended'"))
     op.drop_table("empi_identifier")
     op.drop_table("empi_dry_run")
     op.drop_table("empi_double_check")

@@ -38,6 +38,10 @@ CREATE OR REPLACE FUNCTION kit_make_month_partition(parent text, month date) RET
 CREATE TABLE IF NOT EXISTS cards_code_record_rest PARTITION OF cards_code_record DEFAULT;
 SELECT kit_make_month_partition('cards_code_record', (date_trunc('month', now() AT TIME ZONE 'Asia/Shanghai')
         + ahead * interval '1 month')::date) FROM generate_series(0, 3) AS ahead;
+CREATE OR REPLACE TRIGGER empi_identifier_domain_version_only_inserted BEFORE UPDATE OR DELETE ON empi_identifier_domain_version
+    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
+CREATE OR REPLACE TRIGGER empi_identifier_domain_version_never_emptied BEFORE TRUNCATE ON empi_identifier_domain_version
+    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
 CREATE OR REPLACE TRIGGER empi_decision_only_inserted BEFORE UPDATE OR DELETE ON empi_decision
     FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
 CREATE OR REPLACE TRIGGER empi_decision_never_emptied BEFORE TRUNCATE ON empi_decision

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from yimatong.access.resealing import SealedColumn
-from yimatong.empi.models import contribution, identifier, medium, merge, person, review_step, visit_card
+from yimatong.empi.models import contribution, identifier, medium, merge, person, review_step
 from yimatong.empi.persons.queries import aad
-from yimatong.empi.visit_cards import service as visit_cards
 
 PLACES: Final = (
     SealedColumn(table=person, key=("mpi",), column="sealed", aad=aad),
     SealedColumn(
         table=contribution, key=("mpi", "contribution_id"), column="sealed", aad=lambda mpi, _contribution: aad(mpi)
     ),
-    SealedColumn(table=visit_card, key=("institution_id", "number_blind"), column="number_sealed", aad=visit_cards.aad),
     SealedColumn(
         table=identifier,
         key=("relation_id",),

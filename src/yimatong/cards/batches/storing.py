@@ -19,6 +19,7 @@ from yimatong.cards.errors import RegistrationRaced, RowFieldInvalid, VisitCardT
 from yimatong.cards.registry import arrivals
 from yimatong.cards.registry.schemas import ArrivedCard
 from yimatong.crypto.vault import Vault
+from yimatong.empi.errors import DomainSuspended
 from yimatong.empi.persons.schemas import Demographics
 from yimatong.empi.visit_cards import service as visit_cards
 from yimatong.empi.visit_cards.service import NumberedPerson
@@ -133,6 +134,12 @@ async def _claim_numbers(
     """Refuse the lines whose visit card number stands for another person, here or in the index."""
     blinder = await vault.blinder()
     lines = [line for line in found if line.refusal is None]
+    try:
+        await visit_cards.require_open(inside, institution_id)
+    except DomainSuspended as closed:
+        for line in lines:
+            line.refusal = closed
+        return
     blinds = [visit_cards.blind(blinder, institution_id, line.visit_card) for line in lines]
     known = await visit_cards.find_many(inside, institution_id, blinds)
     seen: dict[str, bytes] = {}

@@ -41,12 +41,13 @@ async def convert(
     """Register the resident, or find her, and let the institution's number stand for her.
 
     Raises:
-        VisitCardTaken: the number stands for somebody else. Refusals of ``registration.register_many``.
-        BatchOptionInvalid: the caller is no institution.
+        VisitCardTaken: the number stands for somebody else. DomainSuspended: no numbers are entered now.
+        BatchOptionInvalid: the caller is no institution. Refusals of ``registration.register_many``.
     """
     institution_id = _institution(origin.scope)
     sealer, blinder = await vault.sealer(), await vault.blinder()
     inside = await raw(connection)
+    await visit_cards.require_open(inside, institution_id)
     entry = Entry(prepared=prepared, origin=origin, holder=origin.holder)
     done = (await registration.register_many(inside, [entry], sealer=sealer, blinder=blinder, now=now))[0]
     if isinstance(done, PlatformError):

@@ -14,7 +14,12 @@ DomainKind = Literal["certificate", "card", "visit_card", "source", "region", "n
 
 
 class Domain(msgspec.Struct, frozen=True, kw_only=True):
-    """An identifier domain (标识域) with its rules."""
+    """An identifier domain (标识域) with its rules.
+
+    ``one_per_person``: a person has one number of it at a time. ``reusable``: a number whose cross index ended may be
+    given to somebody else. ``valid_days``: a number counts so long. ``trusted``: institutions and apps that read its
+    numbers unmasked and enter them, beside the institution whose domain it is.
+    """
 
     code: str
     oid: str | None
@@ -28,7 +33,9 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True):
     format: str
     check_rule: str
     one_per_person: bool
+    reusable: bool
     valid_days: int | None
+    trusted: tuple[str, ...]
     state: str
     version: int
 

@@ -1,6 +1,6 @@
 """Tables of the person index, one module a group."""
 
-from yimatong.empi.models.identifiers import identifier, identifier_domain, medium, visit_card
+from yimatong.empi.models.identifiers import identifier, identifier_domain, identifier_domain_version, medium
 from yimatong.empi.models.matching import block, decision, dry_run, match_model, merge, rejected_pair, rule_set
 from yimatong.empi.models.news import change, subscription
 from yimatong.empi.models.people import certificate, contribution, domain_entry, person
@@ -17,6 +17,7 @@ __all__ = [
     "dry_run",
     "identifier",
     "identifier_domain",
+    "identifier_domain_version",
     "match_model",
     "medium",
     "merge",
@@ -26,5 +27,4 @@ __all__ = [
     "review_step",
     "rule_set",
     "subscription",
-    "visit_card",
 ]

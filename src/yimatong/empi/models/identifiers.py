@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    ARRAY,
     Boolean,
     CheckConstraint,
     Column,
@@ -14,11 +15,12 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
-    UniqueConstraint,
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
+from yimatong.kit.append_only import append_only
 from yimatong.kit.db import metadata
 
 identifier_domain = Table(
@@ -36,7 +38,9 @@ identifier_domain = Table(
     Column("format", Text, nullable=False, server_default=""),
     Column("check_rule", Text, nullable=False, server_default=""),
     Column("one_per_person", Boolean, nullable=False, server_default=text("false")),
+    Column("reusable", Boolean, nullable=False, server_default=text("false")),
     Column("valid_days", Integer),
+    Column("trusted", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("state", Text, nullable=False, server_default="active"),
     Column("version", Integer, nullable=False, server_default=text("1")),
     Column("created_at", DateTime(timezone=True), nullable=False),
@@ -52,7 +56,25 @@ identifier_domain = Table(
 CV02.01.101), ``card`` (social card and kin), ``visit_card`` (就诊卡: a card type of one institution), ``source`` (the
 record numbers of a provider's own system), ``region`` (a regional platform's ids), ``national``. ``oid`` is its object
 identifier in HL7 and FHIR. ``format`` is a regular expression, ``check_rule`` the name of a check digit rule.
+
+Standard domains and those of institutions and regions hold without a row (``identifiers.catalogue``); a row stands here
+once somebody changed one, and for every domain that an operator made.
 """
+
+identifier_domain_version = Table(
+    "empi_identifier_domain_version",
+    metadata,
+    Column("code", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("rules", JSONB, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("code", "version"),
+)
+"""Every version of a domain's rules, by whom and why: a number is judged by the rules of its day."""
+
+append_only(identifier_domain_version)
 
 medium = Table(
     "empi_medium",
@@ -70,11 +92,15 @@ medium = Table(
     Column("since", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("medium_id"),
-    UniqueConstraint("kind", "number_blind"),
-    CheckConstraint("status IN ('active', 'lost', 'replaced', 'cancelled')", name="status"),
+    CheckConstraint("status IN ('active', 'frozen', 'lost', 'replaced', 'cancelled')", name="status"),
+    Index("ix_empi_medium_number", "kind", "number_blind"),
     Index("ix_empi_medium_chip", "chip_blind", postgresql_where=text("chip_blind IS NOT NULL")),
 )
-"""卡索引: one card or certificate: its number, type, chip number, status and issuer (guiding plan 5.2.5.2)."""
+"""卡索引: one card or certificate: its number, type, chip number, status and issuer (guiding plan 5.2.5.2).
+
+``kind`` is the code of the domain that its number is of. ``medium_id`` is the id that its own registry knows it by: the
+registry decides which of several cards with one number is in force, this index repeats it.
+"""
 
 identifier = Table(
     "empi_identifier",
@@ -97,6 +123,7 @@ identifier = Table(
     Index(
         "uq_empi_identifier_active", "domain", "number_blind", unique=True, postgresql_where=text("state = 'active'")
     ),
+    Index("ix_empi_identifier_ended", "domain", "number_blind", postgresql_where=text("state = 'ended'")),
     Index("ix_empi_identifier_mpi", "mpi"),
     Index("ix_empi_identifier_medium", "medium_id", postgresql_where=text("medium_id IS NOT NULL")),
 )
@@ -105,16 +132,3 @@ identifier = Table(
 ``mpi`` is the person whom the number was entered for; whom it stands for today is her ``current_mpi``. The number is
 sealed, and found by a keyed blind that holds its domain.
 """
-
-visit_card = Table(
-    "empi_visit_card",
-    metadata,
-    Column("institution_id", Text, nullable=False),
-    Column("number_blind", LargeBinary, nullable=False),
-    Column("number_sealed", LargeBinary, nullable=False),
-    Column("mpi", Uuid, nullable=False),
-    Column("since", DateTime(timezone=True), nullable=False),
-    PrimaryKeyConstraint("institution_id", "number_blind"),
-    Index("ix_empi_visit_card_mpi", "mpi"),
-)
-"""就诊卡交叉索引: which person a visit card number stands for in its institution. The number is sealed and blinded."""

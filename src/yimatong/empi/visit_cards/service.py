@@ -1,33 +1,24 @@
-"""就诊卡交叉索引: the number of a visit card, known only within its institution, points to a person.
+"""就诊卡: numbers of an institution's visit cards, entered and found many at once.
 
-The number is kept sealed; it is found by a keyed blind that holds the institution too.
+They are cross indexes like any other (``identifiers``), in the domain of the institution's visit cards of type 01; this
+is the short way for those who know the institution only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.tokens import Blinder
-from yimatong.kit.arrays import octets, plain
+from yimatong.empi.errors import DomainSuspended
+from yimatong.empi.identifiers import catalogue, queries, rules, service
+from yimatong.empi.identifiers.service import Entered, NewNumber
 from yimatong.kit.db import RawConnection
-
-_FIND = """
-    SELECT i.ord, v.mpi FROM unnest(%s::int[], %s::bytea[]) AS i (ord, b)
-    JOIN LATERAL (SELECT coalesce(p.current_mpi, c.mpi) AS mpi
-                  FROM empi_visit_card c LEFT JOIN empi_person p ON p.mpi = c.mpi
-                  WHERE c.institution_id = %s AND c.number_blind = i.b LIMIT 1) v ON true
-"""
-_ENTER = """
-    INSERT INTO empi_visit_card (institution_id, number_blind, number_sealed, mpi, since)
-    SELECT %s, b, s, m, %s::timestamptz FROM unnest(%s::bytea[], %s::bytea[], %s::uuid[]) AS i (b, s, m) ORDER BY b
-    ON CONFLICT DO NOTHING RETURNING number_blind
-"""
+from yimatong.kit.errors import PlatformError
 
 
 class NumberedPerson(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,16 +30,25 @@ class NumberedPerson(msgspec.Struct, frozen=True, kw_only=True):
 
 def blind(blinder: Blinder, institution_id: str, number: str) -> bytes:
     """Return the 16-byte blind of a number within its institution."""
-    return blinder.card_blind(f"visit:{institution_id}", number)
+    code = catalogue.visit_cards(institution_id)
+    return rules.blind(blinder, code, rules.normal(code, number))
+
+
+async def require_open(connection: RawConnection, institution_id: str) -> None:
+    """Refuse to work with an institution's visit cards while their domain is suspended.
+
+    Raises:
+        DomainSuspended: it is.
+    """
+    code = catalogue.visit_cards(institution_id)
+    if (await queries.domains_of(connection, [code]))[code].state != "active":
+        raise DomainSuspended(domain=code)
 
 
 async def find_many(connection: RawConnection, institution_id: str, blinds: Sequence[bytes]) -> dict[int, UUID]:
     """Return the current person of each number that the institution has given out, by index."""
-    if not blinds:
-        return {}
-    cursor = await connection.execute(_FIND, (plain(range(len(blinds))), octets(blinds), institution_id))
-    rows: Sequence[Any] = await cursor.fetchall()
-    return {row[0]: row[1] for row in rows}
+    code = catalogue.visit_cards(institution_id)
+    return await queries.holders_of_blinds(connection, [(code, own) for own in blinds])
 
 
 async def enter_many(
@@ -59,19 +59,8 @@ async def enter_many(
     sealer: Sealer,
     blinder: Blinder,
     now: datetime,
-) -> set[bytes]:
-    """Enter numbers that were free, each once; return the blinds of those that were entered now."""
-    if not cards:
-        return set()
-    blinds = [blind(blinder, institution_id, card.number) for card in cards]
-    sealed = [
-        sealer.seal(card.number.encode(), aad(institution_id, own)) for card, own in zip(cards, blinds, strict=True)
-    ]
-    columns = (institution_id, now, octets(blinds), octets(sealed), plain(card.mpi for card in cards))
-    rows: Sequence[Any] = await (await connection.execute(_ENTER, columns)).fetchall()
-    return {bytes(row[0]) for row in rows}
-
-
-def aad(institution_id: str, number_blind: bytes) -> bytes:
-    """Bind a sealed number to its row."""
-    return f"empi_visit_card:{institution_id}:".encode() + number_blind
+) -> list[Entered | PlatformError]:
+    """Enter numbers; each is answered as ``identifiers.service.enter_many`` answers."""
+    code = catalogue.visit_cards(institution_id)
+    wanted = [NewNumber(code, card.number, card.mpi, institution_id) for card in cards]
+    return await service.enter_many(connection, wanted, sealer=sealer, blinder=blinder, now=now, tell=True)
