@@ -34,6 +34,7 @@ OFFERED_ALONE = {
         "resealing",
         "sessions",
         "shared",
+        "webhooks",
     },
     "cards": {"accounts.history", "codes.issuing", "codes.policies", "codes.symbols", "labels.kiosk"},
     "empi": {"persons.identity"},
@@ -73,7 +74,7 @@ CLOCK_READERS = {
     "web.page": "the edge of the pages",
     "web.failures": "the edge of the pages, when a request failed before it had a page",
     "payments.notices.endpoints": "the edge of the channels' notices, which carry no signature of ours",
-    "payments.webhooks": "a delivery is signed when it leaves, hours after the message was written",
+    "access.webhooks": "a delivery is signed when it leaves, hours after the message was written",
     "kit.outbox": "the end of a delivery is later than its claim",
 }
 """Who may read the wall clock besides the workers, the command line and the simulators, and why."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yimatong.kit.errors import Refusal
+from yimatong.kit.errors import Refusal, Unavailable
 
 
 class NotSigned(Refusal):
@@ -294,3 +294,20 @@ class LoginTaken(Refusal):
     status = 409
     zh = "登录名 {login} 已被使用（停用的登录名也不再分配）"
     en = "the login {login} is taken (a login that was switched off is not given again)"
+
+
+class WebhookNotTaken(Unavailable):
+    """A caller's system answered a delivery with something else than 2xx; it is sent again."""
+
+    code = "ACC-4001"
+    zh = "机构系统未接收通知（HTTP {status}）"
+    en = "the institution's system did not take the news (HTTP {status})"
+
+
+class WebhookAddressRefused(Refusal):
+    """The platform does not deliver to such an address (operations: ``webhook_hosts``)."""
+
+    code = "ACC-4002"
+    status = 422
+    zh = "不能向该地址推送：{reason_zh}"
+    en = "nothing is delivered to this address: {reason_en}"

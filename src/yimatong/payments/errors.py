@@ -191,14 +191,6 @@ class PaymentMismatch(Refusal):
     en = "what the channel says does not fit our books: {field}"
 
 
-class WebhookNotTaken(Unavailable):
-    """The institution's system did not take the news; it is told again."""
-
-    code = "PAY-3007"
-    zh = "机构系统未接收通知（HTTP {status}）"
-    en = "the institution's system did not take the news (HTTP {status})"
-
-
 class ChannelBusy(Unavailable):
     """The channel asks to slow down and has done nothing; the same request may be sent again."""
 

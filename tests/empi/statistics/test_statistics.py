@@ -20,6 +20,7 @@ from yimatong.crypto.tokens import Blinder
 from yimatong.crypto.vault import Vault
 from yimatong.empi.errors import RangeBackwards, StatisticsTooNarrow
 from yimatong.empi.statistics import disclosure, service
+from yimatong.empi.statistics.disclosure import Key
 from yimatong.empi.statistics.schemas import Counted, StatisticsQuery
 from yimatong.kit.db import Connection, Database
 
@@ -113,9 +114,8 @@ async def test_nobody_and_few_look_alike(connection: Connection, vault: Vault) -
     before = await ask(connection, vault, region_code="61", group_by=("region", "age5"))
     await add(connection, 1, region="610481", birth_date=date(1920, 2, 2))  # a centenarian of a small place
     after = await ask(connection, vault, region_code="61", group_by=("region", "age5"))
-    assert before == after or {c.keys: c.count for c in before.cells if c.count is None} == {
-        c.keys: c.count for c in after.cells if c.count is None
-    }
+    for found in (before, after):
+        assert {cell.count for cell in (*found.cells, *found.margins) if cell.keys[0] == "6104"} == {None}
 
 
 async def test_a_name_stands_beside_one_broad_fact_only(connection: Connection, vault: Vault) -> None:
@@ -216,12 +216,8 @@ def test_the_rest_of_a_line_never_tells_a_hidden_count(rows: list[list[int]], ke
     check_lines(numbers, lines, told)
 
 
-def table(
-    rows: list[list[int]],
-) -> tuple[dict[tuple[str, ...], int], list[tuple[list[tuple[str, ...]], tuple[str, ...]]]]:
-    numbers: dict[tuple[str, ...], int] = {
-        (f"r{i}", f"c{j}"): value for i, row in enumerate(rows) for j, value in enumerate(row)
-    }
+def table(rows: list[list[int]]) -> tuple[dict[Key, int], list[tuple[list[Key], Key]]]:
+    numbers: dict[Key, int] = {(f"r{i}", f"c{j}"): value for i, row in enumerate(rows) for j, value in enumerate(row)}
     lines = service._lines(numbers, [["r"], ["c"]])
     for inside, total in lines:
         numbers[total] = sum(numbers[each] for each in inside)
