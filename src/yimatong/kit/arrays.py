@@ -15,9 +15,9 @@ def plain(values: Iterable[object]) -> str:
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
-def octets(values: Iterable[bytes]) -> str:
-    """Write byte strings."""
-    return "{" + ",".join(['"\\\\x' + value.hex() + '"' for value in values]) + "}"
+def octets(values: Iterable[bytes | None]) -> str:
+    """Write byte strings; ``None`` is NULL."""
+    return "{" + ",".join(["NULL" if value is None else '"\\\\x' + value.hex() + '"' for value in values]) + "}"
 
 
 def moments(values: Iterable[datetime]) -> str:

@@ -375,7 +375,7 @@ def _facts(who: Identification) -> Demographics:
     return Demographics(
         name=known.name,
         sex=known.sex,
-        birth_date=known.birth_date,
+        birth_date=known.birth_date or who.given.birth_date,
         id_type=known.id_type,
         id_number=known.id_number,
         phone=known.phone,

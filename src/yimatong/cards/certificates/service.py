@@ -240,6 +240,7 @@ async def _join(
         provider=origin.actor,
         mark=prepared.mark,
         sealer=sealer,
+        blinder=await vault.blinder(),
         now=now,
     )
     await joining.join(connection, row, into_vuid=vuid, into_mpi=hers.mpi, actor=origin.actor, now=now)

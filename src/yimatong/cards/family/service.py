@@ -133,8 +133,13 @@ def _require_consent(wanted: NewRelation, origin: Origin, *, minor: bool, level:
         raise ConsentMissing(needed="医疗机构或卡管理部门办理 (by an institution or the card office)")
 
 
-def coming_of_age(birth_date: date) -> date:
-    """Return the eighteenth birthday; of somebody born on 29 February it is 1 March."""
+def coming_of_age(birth_date: date | None) -> date:
+    """Return the eighteenth birthday; of somebody born on 29 February it is 1 March.
+
+    Somebody whose day of birth nobody knows counts as a minor: she gets no ward, and a guardian may show her code.
+    """
+    if birth_date is None:
+        return date.max
     year = birth_date.year + OF_AGE
     try:
         return birth_date.replace(year=year)

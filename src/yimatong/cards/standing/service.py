@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import Row, update
@@ -96,7 +96,7 @@ async def _report_death(
     if wanted.died_on is None or not complete or origin.strength < _ATTESTS:
         raise DeathNeedsInstitution
     person = await persons.current(connection, row.mpi)
-    if not person.birth_date <= wanted.died_on <= business_date(now):
+    if not (person.birth_date or date.min) <= wanted.died_on <= business_date(now):
         raise BirthDateImpossible
     await index.report_death(connection, person.mpi, died_on=wanted.died_on, now=now)
 

@@ -1,7 +1,7 @@
 """Verbs on persons whom the index knows: correct the golden record, change a certificate, retire, note a death.
 
-Survivorship is simple at this stage: the newest proven statement is the golden record; every statement is kept as a
-contribution, with its real-name mark.
+Every statement is kept as a contribution, with its real-name mark; the golden record is what survives of all of them
+(``empi.golden``).
 """
 
 from __future__ import annotations
@@ -9,19 +9,22 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.tokens import Blinder
-from yimatong.empi.errors import PersonNotFound
-from yimatong.empi.models import certificate, contribution, person
-from yimatong.empi.persons import queries
+from yimatong.empi.errors import NotIdentifiable, PersonNotFound
+from yimatong.empi.events import service as events
+from yimatong.empi.events.service import Change
+from yimatong.empi.golden import service as golden
+from yimatong.empi.linkage import candidates
+from yimatong.empi.models import certificate, person
+from yimatong.empi.persons import queries, statements
 from yimatong.empi.persons.schemas import Demographics, PersonRecord, RealNameMark
-from yimatong.empi.persons.service import facts_blob, tokens
-from yimatong.kit.db import Connection
-from yimatong.kit.ids import new_id
-from yimatong.standards.codes import ID_CARD
+from yimatong.empi.persons.service import contributed, first_record, matching_facts, refresh
+from yimatong.empi.persons.statements import NewContribution
+from yimatong.kit.db import Connection, RawConnection, raw
 
 
 async def claim(
@@ -60,17 +63,15 @@ async def enter(
     sealer: Sealer,
     blinder: Blinder,
     now: datetime,
+    estimated: bool = False,
 ) -> None:
-    """Enter a new person; the claim on her certificate comes before."""
-    await connection.execute(
-        insert(person).values(
-            mpi=mpi,
-            **_golden(given, mpi=mpi, sealer=sealer, blinder=blinder),
-            created_at=now,
-            changed_at=now,
-        )
-    )
-    await contribute(connection, given, mpi=mpi, provider=provider, mark=mark, sealer=sealer, now=now)
+    """Enter a new person; the claim on her certificate comes before. ``estimated``: the birth date is a guess."""
+    inside = await raw(connection)
+    told = contributed(given, mpi=mpi, provider=provider, mark=mark, sealer=sealer, estimated=estimated)
+    record = first_record(given, told, now=now, estimated=estimated)
+    await statements.enter(inside, [golden.row_of(mpi, record, sealer=sealer, blinder=blinder)], now=now)
+    await _keep(inside, given, told, mark=mark, blinder=blinder, now=now)
+    await events.note(inside, [Change(mpi, "registered", provider, 1)], now=now)
 
 
 async def rewrite(
@@ -84,11 +85,12 @@ async def rewrite(
     blinder: Blinder,
     now: datetime,
 ) -> None:
-    """Make ``given`` the golden record of a person, and keep it as what this provider said."""
-    await contribute(connection, given, mpi=mpi, provider=provider, mark=mark, sealer=sealer, now=now)
-    golden = _golden(given, mpi=mpi, sealer=sealer, blinder=blinder)
-    await connection.execute(
-        update(person).where(person.c.mpi == mpi).values(**golden, version=person.c.version + 1, changed_at=now)
+    """Keep ``given`` as a proven correction of the whole record, and make the golden record anew: a correction wins.
+
+    The person's row is held until the transaction ends.
+    """
+    await _say(
+        connection, given, "correction", mpi=mpi, provider=provider, mark=mark, sealer=sealer, blinder=blinder, now=now
     )
 
 
@@ -100,22 +102,54 @@ async def contribute(
     provider: str,
     mark: RealNameMark,
     sealer: Sealer,
+    blinder: Blinder,
     now: datetime,
 ) -> None:
-    """Keep what a provider said of a person, for ever."""
-    await connection.execute(
-        insert(contribution).values(
-            mpi=mpi,
-            contribution_id=new_id("ctb"),
-            provider=provider,
-            sealed=sealer.seal(facts_blob(given), queries.aad(mpi)),
-            real_name_method=mark.method,
-            real_name_level=mark.level,
-            real_name_at=mark.at,
-            real_name_trace=mark.trace_no,
-            at=now,
-        )
+    """Keep what a provider said of a person who is in the index, for ever, and make her golden record anew."""
+    await _say(
+        connection,
+        given,
+        "registration",
+        mpi=mpi,
+        provider=provider,
+        mark=mark,
+        sealer=sealer,
+        blinder=blinder,
+        now=now,
     )
+
+
+async def _say(
+    connection: Connection,
+    given: Demographics,
+    kind: str,
+    *,
+    mpi: UUID,
+    provider: str,
+    mark: RealNameMark,
+    sealer: Sealer,
+    blinder: Blinder,
+    now: datetime,
+) -> None:
+    inside = await raw(connection)
+    told = contributed(given, mpi=mpi, provider=provider, mark=mark, sealer=sealer, kind=kind)
+    await _keep(inside, given, told, mark=mark, blinder=blinder, now=now)
+    await events.note(inside, await refresh(inside, {mpi: provider}, sealer=sealer, blinder=blinder, now=now), now=now)
+    await connection.execute(update(person).where(person.c.mpi == mpi).values(compared_at=None))
+
+
+async def _keep(
+    connection: RawConnection,
+    given: Demographics,
+    told: NewContribution,
+    *,
+    mark: RealNameMark,
+    blinder: Blinder,
+    now: datetime,
+) -> None:
+    await statements.contribute(connection, [told], proven_at=mark.at, now=now)
+    tokens = candidates.block_tokens(blinder, matching_facts(given))
+    await statements.block(connection, [(told.mpi, token) for token in tokens])
 
 
 async def lock(connection: Connection, *mpis: UUID) -> None:
@@ -155,7 +189,13 @@ async def report_death(connection: Connection, mpi: UUID, *, died_on: date | Non
 
 
 def demographics(known: PersonRecord) -> Demographics:
-    """Return a person's golden record in the shape that providers send, unsealed."""
+    """Return a person's golden record in the shape that providers send, unsealed.
+
+    Raises:
+        NotIdentifiable: nobody said when she was born.
+    """
+    if known.birth_date is None:
+        raise NotIdentifiable(missing="birth_date")
     return Demographics(
         name=str.__str__(known.name),
         sex=known.sex,
@@ -168,13 +208,3 @@ def demographics(known: PersonRecord) -> Demographics:
         marital=known.marital,
         occupation=known.occupation,
     )
-
-
-def _golden(given: Demographics, *, mpi: UUID, sealer: Sealer, blinder: Blinder) -> dict[str, object]:
-    return {
-        "sealed": sealer.seal(facts_blob(given), queries.aad(mpi)),
-        "search_tokens": tokens(blinder, given.name, given.phone, given.address),
-        "sex": given.sex,
-        "birth_date": given.birth_date,
-        "region_code": given.id_number[:6] if given.id_type == ID_CARD else None,
-    }

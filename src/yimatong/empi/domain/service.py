@@ -71,6 +71,7 @@ async def enter(
         sealer=sealer,
         blinder=blinder,
         now=now,
+        estimated=wanted.birth_date_estimated,
     )
     return True
 

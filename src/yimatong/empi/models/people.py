@@ -30,7 +30,7 @@ person = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("search_tokens", ARRAY(BigInteger), nullable=False),
     Column("sex", Text, nullable=False),
-    Column("birth_date", Date, nullable=False),
+    Column("birth_date", Date),
     Column("region_code", Text),
     Column("marital", Text),
     Column("state", Text, nullable=False, server_default="live"),
@@ -55,7 +55,8 @@ person = Table(
 )
 """人索引, the golden record. Name, numbers, phone and address are one sealed blob.
 
-Sex (GB/T 2261.1), birth date, region (GB/T 2260) and marital status (GB/T 2261.2) stay clear for statistics.
+Sex (GB/T 2261.1), birth date, region (GB/T 2260) and marital status (GB/T 2261.2) stay clear for statistics; a birth
+date that no provider said is empty.
 
 ``current_mpi`` is one step long: a retired id leads straight to the person of today. ``compared_at`` is empty until the
 person was compared with everybody else whom the blocking finds.

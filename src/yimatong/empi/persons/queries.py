@@ -32,7 +32,7 @@ def unsealed(
     sealed: bytes,
     *,
     sex: str,
-    birth_date: date,
+    birth_date: date | None,
     state: str,
     deceased_on: date | None = None,
 ) -> PersonRecord:
@@ -55,6 +55,7 @@ def unsealed(
         nation=facts.nation,
         marital=facts.marital,
         occupation=facts.occupation,
+        mother_name=PersonName(facts.mother_name),
         deceased_on=deceased_on,
     )
 

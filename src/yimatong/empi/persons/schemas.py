@@ -40,12 +40,12 @@ class RealNameMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PersonRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A person, unsealed. The texts mask themselves in logs and pages."""
+    """A person, unsealed. The texts mask themselves in logs and pages. ``birth_date`` is None when nobody said it."""
 
     mpi: UUID
     name: PersonName
     sex: str
-    birth_date: date
+    birth_date: date | None
     id_type: str
     id_number: IdNumber
     phone: Phone
@@ -54,11 +54,17 @@ class PersonRecord(msgspec.Struct, frozen=True, kw_only=True):
     nation: str = ""
     marital: str = ""
     occupation: str = ""
+    mother_name: PersonName = PersonName("")
     deceased_on: date | None = None
 
 
 class SealedFacts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """What one sealed blob holds, in this order."""
+    """What one sealed blob holds, in this order.
+
+    ``id_number`` identifies (or is a domain id, type 98); a number that breaks its certificate's rules stands as
+    ``said_type`` and ``said_number``. ``estimated``: the birth date is a guess. Sex and birth date of a contribution
+    stand in columns of their own.
+    """
 
     name: str
     id_type: str
@@ -68,3 +74,7 @@ class SealedFacts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     nation: str = ""
     marital: str = ""
     occupation: str = ""
+    mother_name: str = ""
+    estimated: bool = False
+    said_type: str = ""
+    said_number: str = ""

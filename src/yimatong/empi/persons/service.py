@@ -7,7 +7,7 @@ Identification has steps, so that its caller can judge between them and so that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -16,14 +16,20 @@ import msgspec
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.tokens import Blinder
 from yimatong.empi.errors import PersonNotFound
+from yimatong.empi.events import service as events
+from yimatong.empi.events.service import Change
+from yimatong.empi.golden import service as golden
+from yimatong.empi.golden.survivorship import Golden, survive
+from yimatong.empi.linkage import candidates, engine
+from yimatong.empi.matching.facts import Facts
 from yimatong.empi.persons import identity, queries, statements
 from yimatong.empi.persons.schemas import Demographics, PersonRecord, RealNameMark, SealedFacts
-from yimatong.empi.persons.statements import NewContribution, NewPerson
+from yimatong.empi.persons.statements import NewContribution, Row
 from yimatong.empi.search import tokens as search
 from yimatong.kit.db import Connection, RawConnection, raw
 from yimatong.kit.errors import PlatformError
 from yimatong.kit.ids import new_id
-from yimatong.standards.codes import ID_CARD
+from yimatong.standards.codes import NO_CERTIFICATE
 
 
 class Identification(msgspec.Struct, kw_only=True, eq=False):
@@ -103,30 +109,100 @@ async def enter_many(
     blinder: Blinder,
     now: datetime,
 ) -> None:
-    """Enter those who are new, and keep what the providers said of each; all ``real_name`` marks are of ``now``."""
-    persons: list[NewPerson] = []
+    """Enter those who are new, and keep what the providers said of each; all ``real_name`` marks are of ``now``.
+
+    Who was there gets the golden record that all statements together make; who is new is compared with everybody else
+    by the worker (``registration.comparing``).
+    """
+    persons: list[Row] = []
     said: list[NewContribution] = []
+    found_by: list[tuple[UUID, int]] = []
+    news: list[Change] = []
     for item in accepted:
         mpi = item.mpi or item.proposed_mpi
-        blob, aad, given = facts_blob(item.given), queries.aad(mpi), item.given
+        told = contributed(item.given, mpi=mpi, provider=item.provider, mark=item.mark, sealer=sealer)
+        said.append(told)
+        found_by += [(mpi, token) for token in candidates.block_tokens(blinder, matching_facts(item.given))]
         if item.known is None:
-            persons.append(
-                NewPerson(
-                    mpi,
-                    sealer.seal(blob, aad),
-                    tokens(blinder, given.name, given.phone, given.address),
-                    given.sex,
-                    given.birth_date,
-                    given.id_number[:6] if given.id_type == ID_CARD else None,
-                )
-            )
-        mark = item.mark
-        sealed = sealer.seal(blob, aad)
-        said.append(NewContribution(mpi, new_id("ctb"), item.provider, sealed, mark.method, mark.level, mark.trace_no))
+            persons.append(golden.row_of(mpi, first_record(item.given, told, now=now), sealer=sealer, blinder=blinder))
+            news.append(Change(mpi, "registered", item.provider, 1))
     if persons:
         await statements.enter(connection, persons, now=now)
     if said:
         await statements.contribute(connection, said, proven_at=accepted[0].mark.at, now=now)
+        await statements.block(connection, found_by)
+    known = {item.mpi: item.provider for item in accepted if item.known is not None and item.mpi is not None}
+    if known:
+        news += await refresh(connection, known, sealer=sealer, blinder=blinder, now=now)
+    await events.note(connection, news, now=now)
+
+
+async def refresh(
+    connection: RawConnection, known: Mapping[UUID, str], *, sealer: Sealer, blinder: Blinder, now: datetime
+) -> list[Change]:
+    """Compute the golden records of current persons again; ``known`` names the provider by person. Return what changed.
+
+    Raises:
+        SealBroken: a row was edited; nothing is written.
+    """
+    rules = (await engine.active(connection)).survivorship
+    versions = await golden.recompute(connection, sorted(known), sealer=sealer, blinder=blinder, rules=rules, now=now)
+    return [Change(mpi, "updated", known[mpi], version) for mpi, version in sorted(versions.items())]
+
+
+def contributed(
+    given: Demographics,
+    *,
+    mpi: UUID,
+    provider: str,
+    mark: RealNameMark,
+    sealer: Sealer,
+    kind: str = "registration",
+    estimated: bool = False,
+) -> NewContribution:
+    """Return the row of what a provider said of a resident with full facts."""
+    sealed = sealer.seal(facts_blob(given, estimated=estimated), queries.aad(mpi))
+    return NewContribution(
+        mpi,
+        new_id("ctb"),
+        provider,
+        sealed,
+        mark.method,
+        mark.level,
+        mark.trace_no,
+        kind,
+        given.sex,
+        given.birth_date,
+    )
+
+
+def first_record(given: Demographics, told: NewContribution, *, now: datetime, estimated: bool = False) -> Golden:
+    """Return the golden record that one statement makes."""
+    statement = golden.stated(
+        _facts(given, estimated=estimated),
+        contribution_id=told.contribution_id,
+        provider=told.provider,
+        kind=told.kind,
+        level=told.level,
+        at=now,
+        sex=given.sex,
+        birth_date=given.birth_date,
+    )
+    return survive([statement])
+
+
+def matching_facts(given: Demographics) -> Facts:
+    """Return what full facts say, for matching; a number of the domain index says nothing."""
+    stands_in = given.id_type == NO_CERTIFICATE
+    return Facts(
+        name=given.name,
+        sex=given.sex,
+        birth_date=given.birth_date,
+        id_type="" if stands_in else given.id_type,
+        id_number="" if stands_in else given.id_number,
+        phone=given.phone,
+        address=given.address,
+    )
 
 
 async def release_many(connection: RawConnection, refused: Sequence[Identification]) -> None:
@@ -180,17 +256,20 @@ def tokens(blinder: Blinder, name: str, phone: str, address: str = "", mother_na
 _encoder = msgspec.json.Encoder()
 
 
-def facts_blob(given: Demographics) -> bytes:
+def facts_blob(given: Demographics, *, estimated: bool = False) -> bytes:
     """Return what is sealed of a person's facts."""
-    return _encoder.encode(
-        SealedFacts(
-            name=given.name,
-            id_type=given.id_type,
-            id_number=given.id_number,
-            phone=given.phone,
-            address=given.address,
-            nation=given.nation,
-            marital=given.marital,
-            occupation=given.occupation,
-        )
+    return _encoder.encode(_facts(given, estimated=estimated))
+
+
+def _facts(given: Demographics, *, estimated: bool) -> SealedFacts:
+    return SealedFacts(
+        name=given.name,
+        id_type=given.id_type,
+        id_number=given.id_number,
+        phone=given.phone,
+        address=given.address,
+        nation=given.nation,
+        marital=given.marital,
+        occupation=given.occupation,
+        estimated=estimated,
     )

@@ -30,22 +30,30 @@ LOOK_UP = """
 """
 
 PERSONS = """
-    INSERT INTO empi_person (mpi, sealed, search_tokens, sex, birth_date, region_code, created_at, changed_at)
-    SELECT m, s, n::bigint[], x, d, r, %s::timestamptz, %s::timestamptz
-    FROM unnest(%s::uuid[], %s::bytea[], %s::text[], %s::text[], %s::date[], %s::text[]) AS i (m, s, n, x, d, r)
+    INSERT INTO empi_person (mpi, sealed, search_tokens, sex, birth_date, region_code, marital, compared_at, created_at,
+                             changed_at)
+    SELECT m, s, n::bigint[], x, d, r, w, CASE WHEN k THEN %s::timestamptz END, %s::timestamptz, %s::timestamptz
+    FROM unnest(%s::uuid[], %s::bytea[], %s::text[], %s::text[], %s::date[], %s::text[], %s::text[], %s::bool[])
+        AS i (m, s, n, x, d, r, w, k)
 """
 
 CONTRIBUTIONS = """
     INSERT INTO empi_contribution (mpi, contribution_id, provider, sealed, real_name_method, real_name_level,
-                                   real_name_trace, real_name_at, at)
-    SELECT m, c, p, s, w, l, t, %s::timestamptz, %s::timestamptz
-    FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::smallint[], %s::text[])
-        AS i (m, c, p, s, w, l, t)
+                                   real_name_trace, kind, sex, birth_date, domain, source_blind, real_name_at, at)
+    SELECT m, c, p, s, w, l, t, k, x, d, o, b, %s::timestamptz, %s::timestamptz
+    FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::smallint[], %s::text[], %s::text[],
+                %s::text[], %s::date[], %s::text[], %s::bytea[])
+        AS i (m, c, p, s, w, l, t, k, x, d, o, b)
 """
 
 RELEASE = """
     DELETE FROM empi_certificate c USING unnest(%s::text[], %s::bytea[], %s::uuid[]) AS i (t, b, m)
     WHERE c.id_type = i.t AND c.id_blind = i.b AND c.mpi = i.m
+"""
+
+BLOCK = """
+    INSERT INTO empi_block (token, mpi) SELECT t, m FROM unnest(%s::bigint[], %s::uuid[]) AS i (t, m) ORDER BY t, m
+    ON CONFLICT DO NOTHING
 """
 
 KNOWN = """
@@ -56,19 +64,20 @@ KNOWN = """
 """
 
 
-class NewPerson(NamedTuple):
-    """A row of the person index."""
+class Row(NamedTuple):
+    """The columns of ``empi_person`` that follow from a golden record; ``tokens`` is an array literal."""
 
     mpi: UUID
     sealed: bytes
-    search_tokens: Sequence[int]
+    tokens: str
     sex: str
-    birth_date: date
+    birth_date: date | None
     region_code: str | None
+    marital: str | None
 
 
 class NewContribution(NamedTuple):
-    """A row of what a provider said."""
+    """A row of what a provider said; ``source``: the record's identifier domain, and its number's blind."""
 
     mpi: UUID
     contribution_id: str
@@ -77,6 +86,10 @@ class NewContribution(NamedTuple):
     method: str
     level: int
     trace_no: str = ""
+    kind: str = "registration"
+    sex: str | None = None
+    birth_date: date | None = None
+    source: tuple[str, bytes] | None = None
 
 
 async def claim(
@@ -114,18 +127,34 @@ async def known(connection: RawConnection, certificates: Sequence[tuple[str, byt
     return {row[0]: (row[1], *row[2]) for row in rows}
 
 
-async def enter(connection: RawConnection, persons: Sequence[NewPerson], *, now: datetime) -> None:
-    """Insert new persons."""
-    mpis, sealed, tokens, sexes, births, regions = zip(*persons, strict=True)
-    lists = ('"{' + ",".join(map(str, each)) + '}"' for each in tokens)
-    columns = (plain(mpis), octets(sealed), plain(lists), plain(sexes), plain(births), plain(regions))
-    await connection.execute(PERSONS, (now, now, *columns))
+async def enter(
+    connection: RawConnection, persons: Sequence[Row], *, now: datetime, compared: Sequence[bool] | None = None
+) -> None:
+    """Insert new persons; ``compared`` says of each whether she was compared with everybody else already."""
+    mpis, sealed, tokens, sexes, births, regions, maritals = zip(*persons, strict=True)
+    columns = (
+        *(plain(mpis), octets(sealed), plain(tokens), plain(sexes), plain(births), plain(regions), plain(maritals)),
+        plain(compared or [False] * len(persons)),
+    )
+    await connection.execute(PERSONS, (now, now, now, *columns))
 
 
 async def contribute(
     connection: RawConnection, said: Sequence[NewContribution], *, proven_at: datetime, now: datetime
 ) -> None:
     """Insert what the providers said."""
-    mpis, ids, providers, sealed, methods, levels, traces = zip(*said, strict=True)
-    columns = (plain(mpis), plain(ids), texts(providers), octets(sealed), plain(methods), plain(levels), texts(traces))
+    mpis, ids, providers, sealed, methods, levels, traces, kinds, sexes, births, sources = zip(*said, strict=True)
+    columns = (
+        *(plain(mpis), plain(ids), texts(providers), octets(sealed), plain(methods), plain(levels), texts(traces)),
+        *(plain(kinds), plain(sexes), plain(births)),
+        texts(None if source is None else source[0] for source in sources),
+        octets(None if source is None else source[1] for source in sources),
+    )
     await connection.execute(CONTRIBUTIONS, (proven_at, now, *columns))
+
+
+async def block(connection: RawConnection, found_by: Sequence[tuple[UUID, int]]) -> None:
+    """Let persons be found by blocking tokens, in sorted order."""
+    if found_by:
+        mpis, tokens = zip(*found_by, strict=True)
+        await connection.execute(BLOCK, (plain(tokens), plain(mpis)))
