@@ -27,3 +27,53 @@ class MatchThresholdsInvalid(Refusal):
     code = "EMP-5003"
     zh = "匹配阈值不可用：人工核对阈值不得高于自动关联阈值"
     en = "the thresholds cannot be used: review must not lie above link"
+
+
+class LinkageMemory(Refusal):
+    """Bulk linkage needs more memory than it was given; nothing was written."""
+
+    code = "EMP-5004"
+    status = 507
+    zh = "批量关联超出内存上限 {memory_mb} MB；请加大上限（--memory-mb）或分批进行"
+    en = "bulk linkage needs more than {memory_mb} MB; raise the limit (--memory-mb) or link in parts"
+
+
+class SpillNotEncrypted(Refusal):
+    """DuckDB cannot encrypt its temporary files here: its httpfs extension is not installed."""
+
+    code = "EMP-5005"
+    zh = "DuckDB 无法加密临时文件（缺少 httpfs 扩展）；请安装该扩展，或不指定临时目录而只用内存"
+    en = "DuckDB cannot encrypt its temporary files (its extension httpfs is missing); install it or stay in memory"
+
+
+class LinkageColumns(Refusal):
+    """A file to be trained on or linked has not the columns that its settings read."""
+
+    code = "EMP-5006"
+    zh = "文件缺少列：{columns}"
+    en = "the file has no column: {columns}"
+
+
+class SparkMissing(Refusal):
+    """The Spark engine was asked for where it is not installed."""
+
+    code = "EMP-5007"
+    zh = "Spark 引擎不可用，缺少：{missing}"
+    en = "the Spark engine cannot be used here; missing: {missing}"
+
+
+class MatchModelUnknown(Refusal):
+    """No matching model of this version is stored."""
+
+    code = "EMP-5008"
+    status = 404
+    zh = "没有版本为 {version} 的匹配模型"
+    en = "there is no matching model of version {version}"
+
+
+class TrainingImpossible(Refusal):
+    """The data say too little to learn from: too few records, or no pair that is all but certain."""
+
+    code = "EMP-5009"
+    zh = "数据不足，无法训练：{detail}"
+    en = "the data are not enough to train on: {detail}"

@@ -26,7 +26,7 @@ settings file, and let ``tests/empi/matching/test_same_score.py`` draw pairs for
         )
 
 Rules: ``compare`` is symmetric; SQL names columns as ``l.x`` and ``r.x`` only (Splink's ``x_l`` is made from it);
-edit distances are taken of ASCII columns, because DuckDB counts the bytes of a text there (Jaro: its characters).
+DuckDB counts the bytes of a text in distances, so Python hands bytes to rapidfuzz too.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def slips(columns: tuple[str, ...]) -> Comparator:
             return MISSING
         if ours == theirs:
             return 0
-        return min(int(DamerauLevenshtein.distance(ours, theirs, score_cutoff=2)), 3)
+        return min(int(DamerauLevenshtein.distance(ours.encode(), theirs.encode(), score_cutoff=2)), 3)
 
     distance = f"damerau_levenshtein(l.{column}, r.{column})"
     return Comparator(
@@ -149,7 +149,7 @@ def similar(columns: tuple[str, ...]) -> Comparator:
             return MISSING
         if ours == theirs:
             return 0
-        near = JaroWinkler.similarity(ours, theirs)
+        near = JaroWinkler.similarity(ours.encode(), theirs.encode())
         return 1 if near >= _CLOSE[0] else 2 if near >= _CLOSE[1] else 3
 
     near = f"jaro_winkler_similarity(l.{column}, r.{column})"

@@ -25,16 +25,21 @@ def plain(_columns: tuple[str, ...]) -> Preparation:
 
 
 def _prepare(facts: Facts) -> dict[str, Any]:
-    number = facts.id_number.strip().upper()
+    number = _ascii(facts.id_number).upper()
     return {
         "name": unicodedata.normalize("NFKC", facts.name).strip() or None,
         "sex": facts.sex if facts.sex in ("1", "2") else None,
         "birth": None if facts.birth_date is None else facts.birth_date.strftime("%Y%m%d"),
         "id_number": number or None,
-        "phone": facts.phone.strip() or None,
+        "phone": _ascii(facts.phone) or None,
         "address": facts.address.strip() or None,
         "certificate": f"{facts.id_type}:{number}" if number and facts.id_type else None,
     }
+
+
+def _ascii(text: str) -> str:
+    """Return full-width digits and letters in ASCII, and nothing else that edit distances could count in two ways."""
+    return unicodedata.normalize("NFKC", text).encode("ascii", "ignore").decode().strip()
 
 
 def _two_certificates(left: Prepared, right: Prepared) -> bool:
