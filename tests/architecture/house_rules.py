@@ -37,7 +37,7 @@ OFFERED_ALONE = {
         "webhooks",
     },
     "cards": {"accounts.history", "codes.issuing", "codes.policies", "codes.symbols", "labels.kiosk"},
-    "empi": {"persons.identity"},
+    "empi": {"merges.rules", "persons.identity", "reviews.metrics"},
     "payments": {"accounts", "desk", "channels.base"},
 }
 """Features that are one module, by room; they are offered as they are."""
@@ -71,6 +71,7 @@ IMPURE = frozenset(
 CLOCK_READERS = {
     "access.edge": "the edge of the native API",
     "gateways.front": "the edge of a front",
+    "gateways.health.door": "the edge of the health interfaces",
     "web.page": "the edge of the pages",
     "web.failures": "the edge of the pages, when a request failed before it had a page",
     "payments.notices.endpoints": "the edge of the channels' notices, which carry no signature of ours",
