@@ -57,6 +57,12 @@ async def roots(connection: Connection, mpis: Sequence[UUID]) -> dict[UUID, Row[
     return found
 
 
+async def rows(connection: Connection, mpis: Sequence[UUID]) -> dict[UUID, Row[Any]]:
+    """Return the very rows of ids, whomever they mean."""
+    found = await connection.execute(select(person).where(person.c.mpi.in_(mpis)))
+    return {row.mpi: row for row in found}
+
+
 async def groups(connection: Connection, mpis: Sequence[UUID]) -> dict[UUID, Group]:
     """Return the group of each current person: every id that means her, and her valid certificates."""
     rows = await connection.execute(

@@ -21,12 +21,12 @@ from yimatong.empi import topics
 from yimatong.empi.errors import MergeConflict, MergeNotFound
 from yimatong.empi.events import service as events
 from yimatong.empi.events.service import Change
+from yimatong.empi.golden import service as golden
 from yimatong.empi.merges import decisions, pointers, queries, rejections
 from yimatong.empi.merges.decisions import NewDecision
 from yimatong.empi.merges.pointers import Before
 from yimatong.empi.merges.rejections import lift, reject
 from yimatong.empi.merges.rules import CONFLICTS, NEVER, Conflict, conflicts, in_order
-from yimatong.empi.models import contribution
 from yimatong.empi.models import merge as merge_table
 from yimatong.empi.reviews import statements as reviews
 from yimatong.kit import alarms, outbox
@@ -171,7 +171,8 @@ async def _merge(
     moved = await pointers.retire(connection, left.members, into=winner.mpi, now=now)
     died = winner.deceased_on or loser.deceased_on
     version = await pointers.touch(connection, winner.mpi, now=now, deceased_on=died)
-    await refresh(connection, winner.mpi, sealer=sealer, blinder=blinder, now=now)
+    made_anew = await golden.recompute(inside, [winner.mpi], sealer=sealer, blinder=blinder, now=now)
+    version = made_anew.get(winner.mpi, version)
     await reviews.close(
         connection, left.members | right.members, decision_id=decision_id, operator=decision.operator, now=now
     )
@@ -226,8 +227,7 @@ async def unmerge(
         .values(undone_at=now, undo_decision_id=decision_id)
     )
     moved = await pointers.bring_back(connection, back, root=root, now=now)
-    before = pointers.unsealed(sealer, merge_id, bytes(standing.before))
-    version = await _separate(connection, standing, before, back, others, sealer=sealer, blinder=blinder, now=now)
+    version = await _separate(connection, standing, others, sealer=sealer, blinder=blinder, now=now)
     if apart:
         await rejections.keep(
             connection, root, standing.survivor_mpi, decision_id, twins=False, sealer=sealer, blinder=blinder, now=now
@@ -250,8 +250,6 @@ async def unmerge(
 async def _separate(
     connection: Connection,
     undone: Row[Any],
-    before: Before,
-    back: frozenset[UUID],
     others: Row[Any],
     *,
     sealer: Sealer,
@@ -260,32 +258,19 @@ async def _separate(
 ) -> int:
     """Make both golden records what they are without each other; return the version of who stayed behind.
 
-    Where both groups are what they were before the merge and nobody said anything since, the records of then are put
-    back as they were; else they are made anew of what was said.
+    The survivor's row is put back as it was kept, for one of whom nobody ever said anything; then both are made anew of
+    what was said, which comes out the same unless somebody said more meanwhile.
     """
-    group = (await queries.groups(connection, [others.mpi]))[others.mpi]
-    said = await _said_since(connection, back | group.members, undone.at)
-    as_before = set(before.retired) == back and set(before.survivors) == group.members and not said
-    inherited = others.deceased_on is not None and others.deceased_on != before.survivor.deceased_on
-    values: dict[str, object] = {}
-    if as_before and others.mpi == undone.survivor_mpi:
-        values = pointers.restored(sealer, others.mpi, before.survivor)
-        if others.deceased_on != before.retired_row.deceased_on:
-            values["deceased_on"] = others.deceased_on
-    elif inherited and others.deceased_on == before.retired_row.deceased_on:
-        values = {"deceased_on": before.survivor.deceased_on}
-    version = await pointers.touch(connection, others.mpi, now=now, **values)
-    if not as_before:
-        await refresh(connection, undone.retired_mpi, sealer=sealer, blinder=blinder, now=now)
-        await refresh(connection, others.mpi, sealer=sealer, blinder=blinder, now=now)
-    return version
-
-
-async def _said_since(connection: Connection, mpis: frozenset[UUID], since: datetime) -> bool:
-    found = await connection.execute(
-        select(contribution.c.mpi).where(contribution.c.mpi.in_(mpis), contribution.c.at > since).limit(1)
-    )
-    return found.first() is not None
+    before = pointers.unsealed(sealer, undone.merge_id, bytes(undone.before))
+    own = (await queries.rows(connection, [undone.survivor_mpi]))[undone.survivor_mpi]
+    values = pointers.restored(sealer, own.mpi, before.survivor)
+    if own.deceased_on != before.retired_row.deceased_on:  # reported since, and hers
+        values["deceased_on"] = own.deceased_on
+    await pointers.touch(connection, own.mpi, now=now, **values)
+    version = await pointers.touch(connection, others.mpi, now=now)
+    both = [undone.retired_mpi, others.mpi]
+    made_anew = await golden.recompute(await raw(connection), both, sealer=sealer, blinder=blinder, now=now)
+    return made_anew.get(others.mpi, version)
 
 
 async def _look_at_later(connection: Connection, undone: Row[Any], others: UUID, *, now: datetime) -> tuple[str, ...]:
@@ -295,7 +280,3 @@ async def _look_at_later(connection: Connection, undone: Row[Any], others: UUID,
         detail = ", ".join(each.merge_id for each in later[:_NAMED_MAX])
         await alarms.raise_alarm(connection, kind=ALARM, subject=undone.merge_id, detail=detail, now=now)
     return tuple(each.merge_id for each in later)
-
-
-async def refresh(connection: Connection, mpi: UUID, *, sealer: Sealer, blinder: Blinder, now: datetime) -> None:
-    """Make the golden record of a group anew of what everybody said of its ids."""

@@ -103,6 +103,7 @@ async def decide(
         rule_version=row.rule_version,
         reason=reason,
     )
+    await _set(connection, review_id, state=outcome, due_at=None, decided_at=now, decided_by=operator)
     if outcome == "merged":
         decision_id = await _merge(connection, row, given, over, sealer=sealer, blinder=blinder, now=now)
     else:
@@ -110,15 +111,7 @@ async def decide(
             connection, left=row.left_mpi, right=row.right_mpi, decision=given, sealer=sealer, blinder=blinder, now=now
         )
         await _close_same(connection, row, decision_id, operator, now=now)
-    await _set(
-        connection,
-        review_id,
-        state=outcome,
-        due_at=None,
-        decided_at=now,
-        decided_by=operator,
-        decision_id=decision_id,
-    )
+    await _set(connection, review_id, decision_id=decision_id)
     await statements.step(connection, [review_id], outcome, operator=operator, now=now)
     await double_checks.draw(connection, review_id, operator=operator, outcome=outcome, share=checked_share, now=now)
     return decision_id
@@ -134,7 +127,7 @@ async def _merge(
     blinder: Blinder,
     now: datetime,
 ) -> str:
-    """Merge a review's pair; what the merge makes void is not the review itself, which gets its own end."""
+    """Merge a review's pair; the review has its end before, so that the merge does not make it void."""
     done = await merges.merge_pair(
         connection,
         left=row.left_mpi,

@@ -90,8 +90,7 @@ _OPEN = f"""
     k AS MATERIALIZED (
         SELECT w.*, e.review_id AS waiting, p.pairs,
                least(w.risk + CASE WHEN {_HANGS.format(table="certificate")} THEN 10 ELSE 0 END
-                            + CASE WHEN {_HANGS.format(table="visit_card")} OR {_HANGS.format(table="identifier")}
-                              THEN 10 ELSE 0 END, 100) AS costs
+                            + CASE WHEN {_HANGS.format(table="identifier")} THEN 10 ELSE 0 END, 100) AS costs
         FROM w
         LEFT JOIN LATERAL (SELECT review_id FROM empi_review
                            WHERE state IN ('open', 'asked', 'later') AND left_mpi IN ({_BOTH})
