@@ -77,3 +77,57 @@ class TrainingImpossible(Refusal):
     code = "EMP-5009"
     zh = "数据不足，无法训练：{detail}"
     en = "the data are not enough to train on: {detail}"
+
+
+class RuleSetNotFound(Refusal):
+    """No rule set of this version."""
+
+    code = "EMP-5101"
+    status = 404
+    zh = "没有版本为 {version} 的匹配规则"
+    en = "there is no rule set of version {version}"
+
+
+class RuleSetNotDraft(Refusal):
+    """The rule set was proposed or decided already."""
+
+    code = "EMP-5102"
+    status = 409
+    zh = "该匹配规则已提交或已生效，不能再试运行或提交；请另建草稿"
+    en = "the rule set was proposed or decided already; draft another one"
+
+
+class RuleSetNotTried(Refusal):
+    """A rule set is proposed with what it would change; nobody has tried this one to the end."""
+
+    code = "EMP-5103"
+    status = 409
+    zh = "请先试运行该匹配规则，看到影响范围后再提交"
+    en = "try the rule set first: it is proposed together with what it would change"
+
+
+class RuleSetUnchanged(Refusal):
+    """The draft says what is in force already."""
+
+    code = "EMP-5104"
+    status = 409
+    zh = "草稿与现行匹配规则相同"
+    en = "the draft is what is in force already"
+
+
+class RuleRunRunning(Refusal):
+    """The rule set is being tried or applied at this moment."""
+
+    code = "EMP-5105"
+    status = 409
+    zh = "该匹配规则正在试运行或应用中"
+    en = "the rule set is being tried or applied right now"
+
+
+class RuleRunNotFound(Refusal):
+    """No such run."""
+
+    code = "EMP-5106"
+    status = 404
+    zh = "没有该次运行"
+    en = "no such run"
