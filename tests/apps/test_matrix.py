@@ -85,6 +85,16 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/refunds"): "I",
     ("GET", "/api/v1/refunds/{refund_no}"): "I",
     ("POST", "/api/v1/persons/statistics"): "AI",
+    ("POST", "/api/v1/person-subscriptions"): "AI",
+    ("GET", "/api/v1/person-subscriptions"): "AI",
+    ("POST", "/api/v1/person-subscriptions/{subscription_id}/pause"): "AI",
+    ("POST", "/api/v1/person-subscriptions/{subscription_id}/resume"): "AI",
+    ("POST", "/api/v1/person-subscriptions/{subscription_id}/end"): "AI",
+    ("GET", "/api/v1/identifier-domains"): "AI",
+    ("GET", "/api/v1/identifier-domains/{code}"): "AI",
+    ("POST", "/api/v1/cross-indexes"): "I",
+    ("POST", "/api/v1/cross-indexes/resolve"): "AI",
+    ("POST", "/api/v1/cross-indexes/end"): "I",
 }
 """A letter for every kind of caller that the operation is open to."""
 
@@ -95,12 +105,14 @@ ABSENT = {
     "order_no": "P20991231999999999999",
     "refund_no": "R20991231999999999999",
     "record_id": "rec_0",
+    "subscription_id": "sub_" + "0" * 32,
     "card_id": "pcd_" + "0" * 32,
     "delivery": "nothing-there",
     "serial": "L000000000",
     "alias": "E" * 64,
     "relation_id": "fam_" + "0" * 32,
     "binding_id": "bkc_" + "0" * 32,
+    "code": "nothing-there",
 }
 UNBINDING = {"id_type": "01", "id_number": "11010519491231002X", "number": "6222021700000000012"}
 NEW_ITEMS = [{"name": "西药费", "amount_fen": 100}]

@@ -65,6 +65,29 @@ async def names(connection: Connection, ids: Collection[str]) -> dict[str, str]:
     return {key: key for key in ids} | {row[0]: row[1] for row in rows}
 
 
+async def institutions_of(connection: Connection, ids: Collection[str]) -> dict[str, str]:
+    """Return the institution behind each id: a caller's own, or the institution that the id names; others left out."""
+    known = select(institution.c.institution_id, institution.c.institution_id).where(
+        institution.c.institution_id.in_(ids)
+    )
+    rows = await connection.execute(
+        known.union_all(
+            select(caller.c.caller_id, caller.c.institution_id).where(
+                caller.c.caller_id.in_(ids), caller.c.institution_id.is_not(None)
+            )
+        )
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def institution_names(connection: Connection, ids: Collection[str] | None = None) -> dict[str, str]:
+    """Return the names of registered institutions by id, in the order of their ids: those asked for, or all."""
+    known = select(institution.c.institution_id, institution.c.name).order_by(institution.c.institution_id)
+    if ids is not None:
+        known = known.where(institution.c.institution_id.in_(ids))
+    return {row[0]: row[1] for row in await connection.execute(known)}
+
+
 async def registered(connection: Connection, ids: Collection[str]) -> set[str]:
     """Return which of the ids are those of an institution or a caller."""
     known = select(institution.c.institution_id).where(institution.c.institution_id.in_(ids))
@@ -159,6 +182,20 @@ async def webhook_of(connection: Connection, vault: Vault, institution_id: str) 
         return None
     secret = (await vault.sealer("caller-secrets")).unseal(row.secret_sealed, _aad(row.caller_id))
     return Webhook(caller_id=row.caller_id, url=row.webhook_url, secret=Secret(secret.hex()))
+
+
+async def signing_as(connection: Connection, vault: Vault, caller_id: str, *, url: str) -> tuple[Webhook, str]:
+    """Return what deliveries to a caller at an address of its own are signed with, and in whose name it acts.
+
+    Raises:
+        CallerNotApproved: it is suspended, revoked or unknown.
+    """
+    columns = caller.c.secret_sealed, caller.c.state, caller.c.institution_id
+    row = (await connection.execute(select(*columns).where(caller.c.caller_id == caller_id))).first()
+    if row is None or row.state != "approved":
+        raise CallerNotApproved(state="revoked" if row is None else row.state)
+    secret = (await vault.sealer("caller-secrets")).unseal(row.secret_sealed, _aad(caller_id))
+    return Webhook(caller_id=caller_id, url=url, secret=Secret(secret.hex())), row.institution_id or caller_id
 
 
 class KnownCaller(msgspec.Struct, frozen=True, kw_only=True):

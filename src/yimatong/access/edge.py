@@ -45,7 +45,7 @@ from yimatong.access.errors import (
     NotSigned,
     TimestampOutOfWindow,
 )
-from yimatong.access.shared import Payload, SharedWrite
+from yimatong.access.shared import Payload, SharedRead, SharedWrite
 from yimatong.crypto.gm.sm3 import HmacSm3
 from yimatong.crypto.vault import Vault
 from yimatong.kit import audit, clock
@@ -134,6 +134,18 @@ class Call:
         )
         return _json(await batch.submit(write))
 
+    async def read_shared(self, batch: Batch[SharedRead[Payload], bytes], payload: Payload) -> Response[bytes]:
+        """Answer a personal read in a transaction that concurrent requests share; its audit row is written with it."""
+        read = SharedRead(
+            caller=self.caller,
+            request_id=self.request_id,
+            action=self._action,
+            path=self._path,
+            now=self.now,
+            payload=payload,
+        )
+        return _json((_OK, await batch.submit(read)))
+
     async def answered_before(self) -> Response[bytes] | None:
         """Return the first answer to this very write, if it was given one.
 
@@ -196,7 +208,7 @@ def documented(
     return {status: ResponseSpec(view, generate_examples=False, description="done"), **answers}
 
 
-_CREATED = 201
+_OK, _CREATED = 200, 201
 _KEYED: tuple[type[PlatformError], ...] = (IdempotencyKeyMissing, IdempotencyKeyReused)
 _EVERYWHERE: tuple[type[PlatformError], ...] = (
     InvalidInput,

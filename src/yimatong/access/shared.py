@@ -116,6 +116,54 @@ def sharing(
 _encoder = msgspec.json.Encoder()
 
 
+class SharedRead(msgspec.Struct, Generic[Payload], kw_only=True, eq=False):
+    """One request's read on its way through a batch; where it is answered, an audit row stands beside it."""
+
+    caller: Caller
+    request_id: str
+    action: str
+    path: str
+    now: datetime
+    payload: Payload
+
+
+def reading(
+    query: Callable[[RawConnection, Sequence[SharedRead[Any]]], Awaitable[Sequence[msgspec.Struct | PlatformError]]],
+) -> Callable[[RawConnection, Sequence[SharedRead[Any]]], Awaitable[Answers[bytes]]]:
+    """Return the work of a batch that answers personal reads; each is in the audit before it is answered."""
+
+    async def work(connection: RawConnection, items: Sequence[SharedRead[Any]]) -> Answers[bytes]:
+        found = await query(connection, items)
+        outcomes = [each if isinstance(each, PlatformError) else _encoder.encode(each) for each in found]
+        await _note(connection, [item for item, each in zip(items, found, strict=True) if _done(each)])
+
+        async def answers() -> Sequence[bytes | Exception]:
+            return outcomes
+
+        return answers
+
+    return work
+
+
+def _done(outcome: msgspec.Struct | PlatformError) -> bool:
+    return not isinstance(outcome, PlatformError)
+
+
+async def _note(connection: RawConnection, noted: Sequence[SharedRead[Any] | SharedWrite[Any]]) -> None:
+    """Write the audit rows."""
+    if not noted:
+        return
+    columns = (
+        moments(item.now for item in noted),
+        texts(item.caller.caller_id for item in noted),
+        texts(item.caller.institution_id for item in noted),
+        texts(item.action for item in noted),
+        texts(item.path for item in noted),
+        texts(item.request_id for item in noted),
+    )
+    await connection.execute(_NOTE, columns)
+
+
 async def _take(connection: RawConnection, items: Sequence[SharedWrite[Any]]) -> set[tuple[str, str]]:
     """Insert the keys; who held one before is waited for."""
     columns = (
@@ -165,14 +213,7 @@ async def _finish(
     if refused:
         callers, keys = zip(*refused, strict=True)
         await connection.execute(_GIVE_BACK, (texts(callers), texts(keys)))
-    noted = [item for item in items if isinstance(item.outcome, tuple) and (item.personal or not item.repeats)]
-    if noted:
-        columns6 = (
-            moments(item.now for item in noted),
-            texts(item.caller.caller_id for item in noted),
-            texts(item.caller.institution_id for item in noted),
-            texts(item.action for item in noted),
-            texts(item.path for item in noted),
-            texts(item.request_id for item in noted),
-        )
-        await connection.execute(_NOTE, columns6)
+    await _note(
+        connection,
+        [item for item in items if isinstance(item.outcome, tuple) and (item.personal or not item.repeats)],
+    )

@@ -20,7 +20,7 @@ from yimatong import __version__
 from yimatong.access.asgi import ASGIApp, ASGIScope, Receive, Send
 from yimatong.access.callers import Directory
 from yimatong.access.edge import Call, SignedEdge, require_exact_body, require_permission
-from yimatong.access.shared import sharing
+from yimatong.access.shared import reading, sharing
 from yimatong.apps import parties
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards import routes as cards
@@ -33,6 +33,7 @@ from yimatong.cards.codes.verification import Verifier
 from yimatong.cards.records import endpoints as records
 from yimatong.care import routes as care
 from yimatong.empi import routes as empi
+from yimatong.empi.identifiers.crossing import Resolver
 from yimatong.kit import web
 from yimatong.kit.db import Batch
 from yimatong.kit.errors import InvalidInput
@@ -85,6 +86,8 @@ def _dependencies(parts: Parts, verifications: Batch[Item, VerifiedCode]) -> dic
         "label_serial_in_code": parts.settings.label_serial_in_code,
         "family_members_max": parts.settings.family_members_max,
         "statistics_min_cell": parts.settings.statistics_min_cell,
+        "destinations": parts.destinations,
+        "subscribers_to_all": parts.settings.subscribers_to_all,
         "channels": parts.channels,
         "db": parts.db,
         "vault": parts.vault,
@@ -107,6 +110,7 @@ def _shared(parts: Parts) -> dict[str, Provide]:
         "issues": _always(parts.db.batch(issue)),
         "preparations": _always(parts.db.batch(registrar.look_up)),
         "registrations": _always(parts.db.batch(write)),
+        "resolutions": _always(parts.db.batch(reading(Resolver(parts.vault).resolve))),
     }
 
 

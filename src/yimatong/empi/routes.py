@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from yimatong.empi.identifiers.endpoints import ROUTES as IDENTIFIERS
 from yimatong.empi.statistics.endpoints import ROUTES as STATISTICS
 
-ROUTES = [*STATISTICS]
+ROUTES = [*IDENTIFIERS, *STATISTICS]

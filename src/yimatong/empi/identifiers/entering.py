@@ -288,5 +288,5 @@ async def _insert(connection: RawConnection, cases: Sequence[_Case], *, sealer: 
     found = await queries.active_of_blinds(connection, [case.place for case in lost])
     for index, case in enumerate(lost):
         row = found.get(index)
-        hers = row is not None and row[1] == case.mpi
-        case.outcome = Entered(row[0], case.mpi, fresh=False) if row is not None and hers else NumberTaken()
+        hers = row is not None and row.mpi == case.mpi
+        case.outcome = Entered(row.relation_id, case.mpi, fresh=False) if row is not None and hers else NumberTaken()

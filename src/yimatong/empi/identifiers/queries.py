@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -44,6 +44,15 @@ class Found(NamedTuple):
 
     mpi: UUID
     numbers: tuple[Number, ...]
+
+
+class Active(NamedTuple):
+    """The relation that a number has now; ``mpi`` and ``version`` are the person's of today."""
+
+    relation_id: str
+    mpi: UUID
+    version: int
+    provider: str
 
 
 class Relation(NamedTuple):
@@ -93,7 +102,10 @@ async def domains_of(connection: RawConnection, codes: Collection[str]) -> dict[
     if not codes:
         return {}
     cursor = await connection.execute(statements.DOMAINS, (texts(sorted(set(codes))),))
-    rows: Sequence[Any] = await cursor.fetchall()
+    return _domains(codes, await cursor.fetchall())
+
+
+def _domains(codes: Collection[str], rows: Sequence[Any]) -> dict[str, Domain]:
     stored = {row[0]: domain_of(row) for row in rows}
     found: dict[str, Domain] = {}
     for code in codes:
@@ -101,6 +113,20 @@ async def domains_of(connection: RawConnection, codes: Collection[str]) -> dict[
         if known is not None:
             found[code] = known
     return found
+
+
+class _View(NamedTuple):
+    """How numbers are to be shown: to whom, of which domains, with the domains that are known by name."""
+
+    scope: Scope
+    targets: Collection[str]
+    domains: Mapping[str, Domain]
+    sealer: Sealer
+    blinder: Blinder
+    now: datetime
+
+
+_CERTIFICATES = tuple(code for code in catalogue.STANDARD if rules.claimed_type(code))
 
 
 async def resolve(
@@ -125,20 +151,22 @@ async def resolve(
     blinds = [rules.blind(blinder, each.domain, text) for each, text in zip(asked, normal, strict=True)]
     codes = [each.domain for each in asked]
     types = [rules.claimed_type(code) for code in codes]
+    named = {*_CERTIFICATES, *(target for each in asked for target in each.targets)}
+    about = await connection.execute(statements.DOMAINS, (texts(sorted(named)),))
     cursor = await connection.execute(
         statements.RESOLVE, (plain(range(len(asked))), texts(codes), octets(blinds), texts(types))
     )
+    domains = _domains(named, await about.fetchall())
     rows: Sequence[Any] = await cursor.fetchall()
     grouped: list[list[Any]] = [[] for _ in asked]
     for row in rows:
         grouped[row[0]].append(row)
-    wanted = {target for each in asked for target in each.targets}
-    targets = await domains_of(connection, wanted) if wanted else {}
     results: list[Found | PlatformError] = []
     for each, own_rows, own_blind, scope in zip(asked, grouped, blinds, viewers, strict=True):
+        view = _View(scope, each.targets, domains, sealer, blinder, now)
         try:
-            _require_open(each, own_rows[0], targets, scope, now=now)
-            numbers = await _numbers(connection, own_rows, each.targets, scope, sealer=sealer, blinder=blinder, now=now)
+            _require_open(each, own_rows[0], view)
+            numbers = await _numbers(connection, own_rows, view)
         except PlatformError as refusal:
             results.append(refusal)
             continue
@@ -147,22 +175,22 @@ async def resolve(
     return results
 
 
-def _require_open(asked: Asked, row: Any, targets: dict[str, Domain], scope: Scope, *, now: datetime) -> None:
+def _require_open(asked: Asked, row: Any, view: _View) -> None:
     """Refuse what cannot be answered; whether the domain may be used comes before whether the number exists."""
     state, valid_days, since, trusted = row[-4:]
     domain = catalogue.derived(asked.domain)
     if domain is None and state is None:
         raise DomainUnknown(domain=asked.domain)
-    visibility.require_use(asked.domain, trusted or (), None, scope)
+    visibility.require_use(asked.domain, trusted or (), None, view.scope)
     for target in asked.targets:
-        known = targets.get(target)
+        known = view.domains.get(target)
         if known is None:
             raise DomainUnknown(domain=target)
         if known.state != "active":
             raise DomainSuspended(domain=target)
     if state is not None and state != "active":
         raise DomainSuspended(domain=asked.domain)
-    if row[1] is None or row[2] != "live" or _past(valid_days, since, now):
+    if row[1] is None or row[2] != "live" or _past(valid_days, since, view.now):
         raise NumberUnknown
 
 
@@ -179,17 +207,18 @@ async def of_persons(
     """Return the numbers of each person as she is today, by the id that was asked with; as ``scope`` may see them."""
     if not mpis:
         return {}
+    named = {*_CERTIFICATES, *targets}
+    about = await connection.execute(statements.DOMAINS, (texts(sorted(named)),))
     cursor = await connection.execute(statements.OF_PERSONS, (plain(range(len(mpis))), plain(mpis)))
+    view = _View(scope, targets, _domains(named, await about.fetchall()), sealer, blinder, now)
     rows: Sequence[Any] = await cursor.fetchall()
     grouped: list[list[Any]] = [[] for _ in mpis]
     for row in rows:
-        grouped[row[0]].append((*row, None, None, None, None))
+        if row[1] is not None:
+            grouped[row[0]].append(row)
     found: dict[UUID, tuple[Number, ...]] = {}
     for mpi, own_rows in zip(mpis, grouped, strict=True):
-        known = [row for row in own_rows if row[1] is not None]
-        numbers = (
-            await _numbers(connection, known, targets, scope, sealer=sealer, blinder=blinder, now=now) if known else []
-        )
+        numbers = await _numbers(connection, own_rows, view) if own_rows else []
         found[mpi] = tuple(number for number, _ in numbers)
     return found
 
@@ -223,99 +252,84 @@ async def holders_of_blinds(connection: RawConnection, numbers: Sequence[tuple[s
 
 async def active(
     connection: RawConnection, numbers: Sequence[tuple[str, str]], *, blinder: Blinder
-) -> dict[int, tuple[str, UUID, int]]:
-    """Return relation, current person and her version of each (domain, number), by index."""
+) -> dict[int, Active]:
+    """Return the active relation of each (domain, number) that has one, by index."""
     return await active_of_blinds(
         connection, [(code, rules.blind(blinder, code, rules.normal(code, number))) for code, number in numbers]
     )
 
 
-async def active_of_blinds(
-    connection: RawConnection, numbers: Sequence[tuple[str, bytes]]
-) -> dict[int, tuple[str, UUID, int]]:
-    """Return relation, current person and her version of each (domain, blind), by index."""
+async def active_of_blinds(connection: RawConnection, numbers: Sequence[tuple[str, bytes]]) -> dict[int, Active]:
+    """Return the active relation of each (domain, blind) that has one, by index."""
     if not numbers:
         return {}
     codes, blinds = zip(*numbers, strict=True)
     columns = (plain(range(len(numbers))), texts(codes), octets(blinds))
     rows: Sequence[Any] = await (await connection.execute(statements.ACTIVE, columns)).fetchall()
-    return {row[0]: (row[1], row[2], row[3]) for row in rows}
+    return {row[0]: Active(*row[1:]) for row in rows}
 
 
-async def _numbers(
-    connection: RawConnection,
-    rows: Sequence[Any],
-    targets: Collection[str],
-    scope: Scope,
-    *,
-    sealer: Sealer,
-    blinder: Blinder,
-    now: datetime,
-) -> list[tuple[Number, bytes]]:
+async def _numbers(connection: RawConnection, rows: Sequence[Any], view: _View) -> list[tuple[Number, bytes]]:
     """Return a person's numbers with their blinds, once each, those of her certificates first."""
     claims = {(text[:2], bytes.fromhex(text[2:])) for text in rows[0][7]}
     found: dict[tuple[str, bytes], tuple[Number, bytes]] = {}
     for row in rows:
         relation_id, code, sealed, own, medium_id, application, since, state, trusted, valid_days = row[8:18]
-        if relation_id is None or (targets and code not in targets):
+        if relation_id is None or (view.targets and code not in view.targets):
             continue
         id_type = rules.claimed_type(code)
-        how = visibility.sight(code, trusted or (), None, scope)
-        stands = state in (None, "active") and not _past(valid_days, since, now)
+        how = visibility.sight(code, trusted or (), None, view.scope)
+        stands = state in (None, "active") and not _past(valid_days, since, view.now)
         if how == "none" or not stands or (id_type and (id_type, bytes(own)) not in claims):
             continue
-        text = visibility.shown(code, sealer.unseal(bytes(sealed), aad(relation_id)).decode(), how)
+        text = visibility.shown(code, view.sealer.unseal(bytes(sealed), aad(relation_id)).decode(), how)
         number = Number(code, text, how != "clear", application, relation_id, medium_id, since)
         found[code, bytes(own)] = number, bytes(own)
-    missing = {
+    wanted = {
         (id_type, own)
         for id_type, own in claims
-        if (rules.certificate_domain(id_type), own) not in found
-        and (not targets or rules.certificate_domain(id_type) in targets)
-        and rules.enterable(rules.certificate_domain(id_type))
+        for code in (rules.certificate_domain(id_type),)
+        if (code, own) not in found
+        and (not view.targets or code in view.targets)
+        and rules.enterable(code)
+        and code in view.domains
+        and view.domains[code].state == "active"
     }
-    certificates = await _certificates(connection, rows[0], missing, sealer=sealer, blinder=blinder)
-    trusted_in = await _trusted_in(connection, certificates, scope)
-    for (id_type, own), clear in certificates.items():
+    for (id_type, own), clear in (await _certificates(connection, rows[0], wanted, view)).items():
         code = rules.certificate_domain(id_type)
-        how = visibility.sight(code, trusted_in.get(code, ()), None, scope)
+        how = visibility.sight(code, view.domains[code].trusted, None, view.scope)
         text = visibility.shown(code, clear, how)
         found[code, own] = Number(code, text, how != "clear", rules.application_of(code), "", None, None), own
-    return sorted(found.values(), key=lambda each: (not each[0].domain.startswith("certificate:"), each[0].domain))
+    return sorted(found.values(), key=_order)
+
+
+def _order(found: tuple[Number, bytes]) -> tuple[bool, str, str]:
+    return not found[0].domain.startswith("certificate:"), found[0].domain, found[0].number
 
 
 async def _certificates(
-    connection: RawConnection, row: Any, missing: set[tuple[str, bytes]], *, sealer: Sealer, blinder: Blinder
+    connection: RawConnection, row: Any, wanted: set[tuple[str, bytes]], view: _View
 ) -> dict[tuple[str, bytes], str]:
     """Return the numbers of claimed certificates as the golden records know them: hers, then those joined to her."""
     found: dict[tuple[str, bytes], str] = {}
-    if not missing:
+    if not wanted:
         return found
 
     def take(mpi: UUID, sealed: bytes, sex: str, birth_date: Any, state: str) -> None:
-        known = persons.unsealed(sealer, mpi, bytes(sealed), sex=sex, birth_date=birth_date, state=state)
+        known = persons.unsealed(view.sealer, mpi, bytes(sealed), sex=sex, birth_date=birth_date, state=state)
         number = rules.normal(rules.certificate_domain(known.id_type), str.__str__(known.id_number))
-        key = known.id_type, blinder.id_blind(known.id_type, number)
-        if key in missing:
+        key = known.id_type, view.blinder.id_blind(known.id_type, number)
+        if key in wanted:
             found[key] = number
 
     take(row[1], row[3], row[4], row[5], row[2])
     joined = [mpi for mpi in row[6] if mpi != row[1]]
-    if joined and len(found) < len(missing):
+    if joined and len(found) < len(wanted):
         cursor = await connection.execute(statements.SEALED_OF, (plain(joined),))
         others: Sequence[Any] = await cursor.fetchall()
         for mpi, sealed, sex, birth_date, state in others:
             take(mpi, sealed, sex, birth_date, state)
     return found
-
-
-async def _trusted_in(
-    connection: RawConnection, certificates: dict[tuple[str, bytes], str], scope: Scope
-) -> dict[str, tuple[str, ...]]:
-    if not certificates or scope.all_rows:
-        return {}
-    codes = {rules.certificate_domain(id_type) for id_type, _ in certificates}
-    return {code: domain.trusted for code, domain in (await domains_of(connection, codes)).items()}
 
 
 def _past(valid_days: int | None, since: datetime | None, now: datetime) -> bool:

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from yimatong.empi.registration.schemas import SourceNumber
 
+DomainCode = Annotated[str, Meta(pattern="^[0-9A-Za-z._:-]{1,100}(?!\\n)$", examples=["certificate:01"])]
 DomainKind = Literal["certificate", "card", "visit_card", "source", "region", "national"]
 
 
@@ -47,7 +48,7 @@ class Medium(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     number: str
     chip_number: str
-    status: Literal["active", "lost", "replaced", "cancelled"]
+    status: Literal["active", "frozen", "lost", "replaced", "cancelled"]
     issuer: str
     issued_on: date | None
     valid_to: date | None
@@ -71,11 +72,99 @@ class ToResolve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """获取交叉索引: a number of one domain; ``targets`` are the domains whose numbers are wanted, empty for all."""
 
     source: SourceNumber
-    targets: Annotated[tuple[str, ...], Meta(max_length=20)] = ()
+    targets: Annotated[tuple[DomainCode, ...], Meta(max_length=20)] = ()
+
+
+class ResolvedNumber(msgspec.Struct, frozen=True, kw_only=True):
+    """A number of the person, whole or masked as the caller may see it."""
+
+    domain: str
+    number: str
+    masked: bool
+    application_domain: str
+    since: datetime | None
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     """Whose number it is, and her numbers in the domains asked for."""
 
     mpi_ref: str
-    identifiers: tuple[SourceNumber, ...]
+    identifiers: tuple[ResolvedNumber, ...]
+
+
+class CrossIndexesToMake(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """建立交叉索引: numbers of one resident. She is named by ``mpi_ref``, or by a number that is hers already."""
+
+    identifiers: Annotated[tuple[SourceNumber, ...], Meta(min_length=1, max_length=20)]
+    mpi_ref: Annotated[str, Meta(pattern="^([0-9a-f]{32})?(?!\\n)$")] = ""
+    known: SourceNumber | None = None
+
+
+class CrossIndexMade(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one number. ``code``, ``zh``, ``en``: why it was refused, else empty."""
+
+    domain: str
+    outcome: Literal["entered", "known", "refused"]
+    relation_id: str
+    code: str
+    zh: str
+    en: str
+
+
+class CrossIndexesMade(msgspec.Struct, frozen=True, kw_only=True):
+    """The resident, and what became of each number in the order of the request."""
+
+    mpi_ref: str
+    results: tuple[CrossIndexMade, ...]
+
+
+class CrossIndexToEnd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """终止交叉索引: the number stands for nobody from now on; its history stays."""
+
+    source: SourceNumber
+    reason: Literal["lost", "replaced", "cancelled", "wrong", "other"]
+
+
+class CrossIndexEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """A cross index that ended now."""
+
+    domain: str
+    reason: str
+    ended_at: datetime
+
+
+class DomainList(msgspec.Struct, frozen=True, kw_only=True):
+    """Identifier domains: those of everybody, then those of one institution."""
+
+    domains: tuple[Domain, ...]
+
+
+class DomainToMake(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new identifier domain. Its institution and region follow from its code."""
+
+    code: DomainCode
+    kind: DomainKind
+    name_zh: Annotated[str, Meta(min_length=1, max_length=60)]
+    name_en: Annotated[str, Meta(min_length=1, max_length=100)]
+    oid: str | None = None
+    format: str = ""
+    check_rule: str = ""
+    one_per_person: bool = False
+    reusable: bool = False
+    valid_days: int | None = None
+    trusted: tuple[str, ...] = ()
+
+
+class DomainChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator changes of a domain; what is not given stays."""
+
+    name_zh: Annotated[str, Meta(min_length=1, max_length=60)] | msgspec.UnsetType = msgspec.UNSET
+    name_en: Annotated[str, Meta(min_length=1, max_length=100)] | msgspec.UnsetType = msgspec.UNSET
+    oid: str | msgspec.UnsetType = msgspec.UNSET
+    format: str | msgspec.UnsetType = msgspec.UNSET
+    check_rule: str | msgspec.UnsetType = msgspec.UNSET
+    one_per_person: bool | msgspec.UnsetType = msgspec.UNSET
+    reusable: bool | msgspec.UnsetType = msgspec.UNSET
+    valid_days: int | msgspec.UnsetType | None = msgspec.UNSET
+    trusted: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    state: Literal["active", "suspended"] | msgspec.UnsetType = msgspec.UNSET

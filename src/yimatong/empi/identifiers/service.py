@@ -48,11 +48,18 @@ class EndedNumber(NamedTuple):
 
 
 async def end(
-    connection: RawConnection, numbers: Sequence[EndedNumber], *, blinder: Blinder, provider: str, now: datetime
+    connection: RawConnection,
+    numbers: Sequence[EndedNumber],
+    *,
+    blinder: Blinder,
+    provider: str,
+    now: datetime,
+    by_provider_alone: bool = False,
 ) -> list[UUID | PlatformError]:
     """End cross indexes; each is answered with the person who had it. Its history stays.
 
-    CertificateNotEnded: certificates are replaced, not ended. NumberUnknown: nobody has it, or not the person named.
+    CertificateNotEnded: certificates are replaced, not ended. NumberUnknown: nobody has it, or not the person named, or
+    (``by_provider_alone``) another provider entered it.
     """
     found = await queries.active(connection, [(each.domain, each.number) for each in numbers], blinder=blinder)
     results: list[UUID | PlatformError] = []
@@ -61,23 +68,26 @@ async def end(
         row = found.get(index)
         if rules.claimed_type(each.domain):
             results.append(CertificateNotEnded())
-        elif row is None or (each.mpi is not None and row[1] != each.mpi):
+        elif row is None or each.mpi not in (None, row.mpi) or (by_provider_alone and row.provider != provider):
             results.append(NumberUnknown())
         else:
-            ending[row[0]] = each.reason
-            results.append(row[1])
-    if ending:
-        columns = (now, texts(ending), texts(ending.values()))
-        rows: Sequence[Any] = await (await connection.execute(statements.END, columns)).fetchall()
-        gone = {row[0] for row in rows}
-        told: list[Change] = []
-        for index, each in enumerate(numbers):
-            result = results[index]
-            if isinstance(result, UUID) and found[index][0] not in gone:
-                results[index] = NumberUnknown()  # another transaction ended it this moment
-            elif isinstance(result, UUID):
-                told.append(Change(result, "unlinked", provider, found[index][2], domain=each.domain))
-        await events.note(connection, told, now=now)
+            ending[row.relation_id] = each.reason
+            results.append(row.mpi)
+    if not ending:
+        return results
+    columns = (now, texts(ending), texts(ending.values()))
+    rows: Sequence[Any] = await (await connection.execute(statements.END, columns)).fetchall()
+    gone = {row[0] for row in rows}
+    told: list[Change] = []
+    for index, each in enumerate(numbers):
+        result = results[index]
+        if not isinstance(result, UUID):
+            continue
+        if found[index].relation_id not in gone:
+            results[index] = NumberUnknown()  # another transaction ended it this moment
+            continue
+        told.append(Change(result, "unlinked", provider, found[index].version, domain=each.domain))
+    await events.note(connection, told, now=now)
     return results
 
 

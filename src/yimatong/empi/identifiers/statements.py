@@ -78,9 +78,9 @@ HOLDERS: Final = """
 """Whose each number is today."""
 
 ACTIVE: Final = """
-    SELECT i.ord, f.relation_id, coalesce(p.current_mpi, f.mpi), coalesce(p.version, 1)
+    SELECT i.ord, f.relation_id, coalesce(p.current_mpi, f.mpi), coalesce(p.version, 1), f.provider
     FROM unnest(%s::int[], %s::text[], %s::bytea[]) AS i (ord, d, b)
-    JOIN LATERAL (SELECT relation_id, mpi FROM empi_identifier
+    JOIN LATERAL (SELECT relation_id, mpi, provider FROM empi_identifier
                   WHERE domain = i.d AND number_blind = i.b AND state = 'active' LIMIT 1) f ON true
     LEFT JOIN LATERAL (SELECT current_mpi, version FROM empi_person WHERE mpi = f.mpi LIMIT 1) p ON true
 """
