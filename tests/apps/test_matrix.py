@@ -84,6 +84,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/orders/{order_no}/close"): "I",
     ("POST", "/api/v1/refunds"): "I",
     ("GET", "/api/v1/refunds/{refund_no}"): "I",
+    ("POST", "/api/v1/persons"): "AI",
     ("POST", "/api/v1/persons/statistics"): "AI",
     ("POST", "/api/v1/person-subscriptions"): "AI",
     ("GET", "/api/v1/person-subscriptions"): "AI",

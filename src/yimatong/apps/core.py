@@ -34,6 +34,7 @@ from yimatong.cards.records import endpoints as records
 from yimatong.care import routes as care
 from yimatong.empi import routes as empi
 from yimatong.empi.identifiers.crossing import Resolver
+from yimatong.empi.registration import service as persons
 from yimatong.kit import web
 from yimatong.kit.db import Batch
 from yimatong.kit.errors import InvalidInput
@@ -106,7 +107,9 @@ def _shared(parts: Parts) -> dict[str, Provide]:
     registrar = Registrar(parts.vault)
     write = sharing(registrar.register, lambda: parts.vault.sealer("answers"))
     issue = sharing(Issuer(parts.vault).issue, lambda: parts.vault.sealer("answers"))
+    person = sharing(persons.Registrar(parts.vault).register, lambda: parts.vault.sealer("answers"))
     return {
+        "person_registrations": _always(parts.db.batch(person)),
         "issues": _always(parts.db.batch(issue)),
         "preparations": _always(parts.db.batch(registrar.look_up)),
         "registrations": _always(parts.db.batch(write)),

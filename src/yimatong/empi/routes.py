@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yimatong.empi.identifiers.endpoints import ROUTES as IDENTIFIERS
+from yimatong.empi.registration.endpoints import ROUTES as REGISTRATION
 from yimatong.empi.statistics.endpoints import ROUTES as STATISTICS
 
-ROUTES = [*IDENTIFIERS, *STATISTICS]
+ROUTES = [*IDENTIFIERS, *REGISTRATION, *STATISTICS]

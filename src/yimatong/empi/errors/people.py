@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yimatong.kit.errors import Refusal
+from yimatong.kit.errors import Refusal, Unavailable
 
 
 class PersonDisagrees(Refusal):
@@ -102,3 +102,20 @@ class NotIdentifiable(Refusal):
     status = 422
     zh = "无证件居民登记信息不完整：{missing}"
     en = "not enough is said of the resident without a certificate: {missing}"
+
+
+class RegistrationOverlapped(Unavailable):
+    """The person whose record it is was merged or changed in this very moment; nothing was stored."""
+
+    code = "EMP-1012"
+    zh = "主索引正在变更该居民的信息，未登记；请用同一幂等键重试"
+    en = "the index was changing this person's record; nothing was stored, retry with the same idempotency key"
+
+
+class ProofNotAttestable(Refusal):
+    """An app says that a certificate was read or checked at a window; only institutions can attest that."""
+
+    code = "EMP-1013"
+    status = 422
+    zh = "应用不能声明已读取或已核验证件：{method}"
+    en = "an app cannot attest that a certificate was read or checked: {method}"

@@ -35,13 +35,9 @@ def checked(given: Demographics, *, today: date) -> Demographics:
     if given.id_type not in CERTIFICATE_TYPES or given.id_type == NO_CERTIFICATE:
         raise CertificateTypeUnknown(id_type=given.id_type)
     normal = checked_facts(given, today=today)
-    if given.id_type == RESIDENCE_CARD:
-        number = residence_card.parse(given.id_number, today=today)
-        if not number.agrees(given.birth_date):
-            raise BirthDateDisagrees
-        return msgspec.structs.replace(normal, id_number=number.number)
     if given.id_type != ID_CARD:
-        return msgspec.structs.replace(normal, id_number=_other_number(given.id_number))
+        number = other_number(given.id_type, given.id_number, birth_date=given.birth_date, today=today)
+        return msgspec.structs.replace(normal, id_number=number)
     known = gb11643.parse(given.id_number, today=today)
     if known.birth_date != given.birth_date:
         raise BirthDateDisagrees
@@ -70,10 +66,12 @@ def require_living(known: PersonRecord) -> None:
     """Refuse to open or attach anything for somebody who was reported dead.
 
     Raises:
-        PersonDeceased: she was.
+        PersonDeceased: she was. PersonCancelled: the index has cancelled her.
     """
     if known.deceased_on is not None:
         raise PersonDeceased
+    if known.state == "cancelled":
+        raise PersonCancelled
 
 
 def require_agreement(
@@ -99,8 +97,18 @@ def require_agreement(
 _STATED = ("1", "2")
 
 
-def _other_number(number: str) -> str:
-    """Return another certificate's number in upper case; letters, digits and hyphens only."""
+def other_number(id_type: str, number: str, *, birth_date: date | None, today: date) -> str:
+    """Return the number of a certificate that is no identity card, in normal form.
+
+    Raises:
+        CertificateNumberInvalid: not letters, digits and hyphens. ResidenceNumberInvalid: a residence card's rules.
+        BirthDateDisagrees: a residence card's number holds another birth date.
+    """
+    if id_type == RESIDENCE_CARD:
+        card = residence_card.parse(number, today=today)
+        if birth_date is not None and not card.agrees(birth_date):
+            raise BirthDateDisagrees
+        return card.number
     upper = number.strip().upper()
     if not upper.isascii() or not upper.replace("-", "").isalnum():
         raise CertificateNumberInvalid

@@ -62,7 +62,8 @@ class SealedFacts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What one sealed blob holds, in this order.
 
     ``id_number`` identifies (or is a domain id, type 98); a number that breaks its certificate's rules stands as
-    ``said_type`` and ``said_number``. ``estimated``: the birth date is a guess. Sex and birth date of a contribution
+    ``said_type`` and ``said_number``, a telephone number that is none as ``said_phone``. ``numbers``: every further number
+    of the record, as (domain, number). ``estimated``: the birth date is a guess. Sex and birth date of a contribution
     stand in columns of their own.
     """
 
@@ -78,3 +79,5 @@ class SealedFacts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     estimated: bool = False
     said_type: str = ""
     said_number: str = ""
+    said_phone: str = ""
+    numbers: tuple[tuple[str, str], ...] = ()
