@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _RECORDS_MIN: Final = 100
 _FREQUENCIES_MAX: Final = 20_000
 _SHARE_MIN: Final = 1e-9
+_DOUBLES_MAX: Final = 20
+"""Sampled pairs hold some of one person (the prior), which all agree: taken off u, down to a twentieth of it."""
 _M_UNSEEN: Final = 1e-3
 """Share among pairs of one person of a level that training never saw and nobody told."""
 
@@ -72,7 +74,7 @@ def train(
     table = _sampled(connection, settings, records, sampled if sampled < count else 0, seed)
     shares = _splink(connection, settings, table, prior=prior, seed=seed, across=across)
     connection.execute(f"DROP TABLE {table}")
-    learnt, unseen = _learnt(settings, shares, fallback)
+    learnt, unseen = _learnt(settings, shares, prior, fallback)
     frequencies = {column: _frequencies(connection, records, column) for column in settings.frequency_columns}
     model = Model(settings=settings, prior=prior, learnt=learnt, frequencies=frequencies)
     check(model)
@@ -170,6 +172,7 @@ def _splink_comparison(comparison: Comparison) -> dict[str, Any]:
 def _learnt(
     settings: Settings,
     shares: dict[str, dict[str, tuple[float | None, float | None]]],
+    prior: float,
     fallback: Model | None,
 ) -> tuple[dict[str, dict[str, Learnt]], tuple[str, ...]]:
     learnt: dict[str, dict[str, Learnt]] = {}
@@ -183,10 +186,9 @@ def _learnt(
             before = known.get(name)
             if m is None or u is None:
                 unseen.append(f"{comparison.name}.{name}")
-            raw[name] = (
-                _share(m, before.m if before else _M_UNSEEN),
-                _share(u, before.u if before else 1 / (2 * settings.training.largest_pairs)),
-            )
+            m_share = _share(m, before.m if before else _M_UNSEEN)
+            u_share = _share(u, before.u if before else 1 / (2 * settings.training.largest_pairs))
+            raw[name] = (m_share, u_share if u is None else max(u_share - prior * m_share, u_share / _DOUBLES_MAX))
         learnt[comparison.name] = _whole(raw)
     return learnt, tuple(unseen)
 

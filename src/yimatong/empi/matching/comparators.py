@@ -63,13 +63,18 @@ class Comparator(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
-    """A reason never to link by machine; ``sql`` over ``l.column`` and ``r.column`` says the same as ``holds``."""
+    """A reason never to link by machine; ``sql`` over ``l.column`` and ``r.column`` says the same as ``holds``.
+
+    ``apart``: the pair must not come together over others either (it speaks against one person); else only the pair
+    itself proves too little, and a third record may.
+    """
 
     columns: tuple[str, ...]
     sql: str
     holds: Callable[[Prepared, Prepared], bool]
     zh: str
     en: str
+    apart: bool = True
 
 
 class Preparation(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,8 +145,11 @@ _CLOSE: Final = (0.92 - 1e-9, 0.8 - 1e-9)
 
 
 def similar(columns: tuple[str, ...]) -> Comparator:
-    """Return: the same, written much alike (Jaro-Winkler >= .92), somewhat alike (>= .8), or not; ASCII."""
-    (column,) = columns
+    """Return: the same, written in the other column, much alike (Jaro-Winkler >= .92), somewhat alike (>= .8), or not.
+
+    Of one column; a second one is where the value may have slipped to (given name and surname swapped).
+    """
+    column, other = columns if len(columns) > 1 else (columns[0], "")
 
     def compare(left: Prepared, right: Prepared) -> int:
         ours, theirs = left[column], right[column]
@@ -149,15 +157,20 @@ def similar(columns: tuple[str, ...]) -> Comparator:
             return MISSING
         if ours == theirs:
             return 0
+        if other and (ours == right[other] or theirs == left[other]):
+            return 1
         near = JaroWinkler.similarity(ours.encode(), theirs.encode())
-        return 1 if near >= _CLOSE[0] else 2 if near >= _CLOSE[1] else 3
+        return skipped + (1 if near >= _CLOSE[0] else 2 if near >= _CLOSE[1] else 3)
 
+    skipped = 1 if other else 0
+    swapped = f"l.{column} = r.{other} OR r.{column} = l.{other}"
     near = f"jaro_winkler_similarity(l.{column}, r.{column})"
     return Comparator(
         columns=columns,
         missing=absent(column),
         levels=(
             Level(name="exact", sql=f"l.{column} = r.{column}", zh="相同", en="the same"),
+            *([Level(name="swapped", sql=swapped, zh="写在另一栏", en="written in the other column")] if other else []),
             Level(name="close", sql=f"{near} >= {_CLOSE[0]}", zh="很相近", en="much alike"),
             Level(name="near", sql=f"{near} >= {_CLOSE[1]}", zh="相近", en="alike"),
             Level(name="else", sql="", zh="不同", en="different"),

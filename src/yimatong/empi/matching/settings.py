@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib import resources
 from typing import Final
 
 import msgspec
@@ -88,6 +89,12 @@ def read(document: bytes) -> Settings:
         raise MatchSettingsInvalid(detail=str(error)) from error
     check(settings)
     return settings
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Settings:
+    """Return the settings for Chinese records that come with the product."""
+    return read(resources.files("yimatong.empi.matching").joinpath("data", "chinese.json").read_bytes())
 
 
 def check(settings: Settings) -> None:
