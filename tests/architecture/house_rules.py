@@ -37,7 +37,17 @@ OFFERED_ALONE = {
         "webhooks",
     },
     "cards": {"accounts.history", "codes.issuing", "codes.policies", "codes.symbols", "labels.kiosk"},
-    "empi": {"merges.rules", "persons.identity", "reviews.metrics"},
+    "empi": {
+        "identifiers.catalogue",
+        "identifiers.crossing",
+        "identifiers.managing",
+        "identifiers.media",
+        "identifiers.rules",
+        "merges.rules",
+        "persons.identity",
+        "reviews.metrics",
+        "topics",
+    },
     "payments": {"accounts", "desk", "channels.base"},
 }
 """Features that are one module, by room; they are offered as they are."""
@@ -50,6 +60,9 @@ PURE = (
     "empi.persons.identity",
     "empi.matching.",
     "empi.golden.survivorship",
+    "empi.identifiers.visibility",
+    "empi.identifiers.catalogue",
+    "empi.identifiers.rules",
     "empi.merges.rules",
     "access.request_auth",
     "access.caller",

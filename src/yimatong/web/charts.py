@@ -149,6 +149,80 @@ def bar(value: int, highest: int, style: str = "s1") -> Markup:
     )
 
 
+def step(start: float, end: float, *, low: float, high: float, marks: Sequence[float] = ()) -> Markup:
+    """Return one step of a waterfall that lies on its side: from ``start`` to ``end`` on the axis ``low`` .. ``high``.
+
+    A step to the right (``up``) and one to the left (``down``) differ in their shape too: the arrow's head. ``marks``
+    are upright lines (thresholds). The page writes what the step is and its number beside it.
+    """
+    span = max(high - low, 1e-9)
+
+    def at(value: float) -> float:
+        return 1 + 98 * (min(max(value, low), high) - low) / span
+
+    left, right = sorted((at(start), at(end)))
+    up = end >= start
+    style = "up" if up else "down"
+    uprights = "".join(
+        f'<line class="{"zero" if mark == 0 else "mark"}" x1="{at(mark):.2f}%" x2="{at(mark):.2f}%" y1="0" y2="14"/>'
+        for mark in (0.0, *marks)
+        if low <= mark <= high
+    )
+    head = "M0 0L10 7L0 14Z" if up else "M10 0L0 7L10 14Z"
+    arrow = (
+        f'<svg x="{right - 1.6 if up else left:.2f}%" y="0" width="1.6%" height="14" viewBox="0 0 10 14" '
+        f'preserveAspectRatio="none"><path class="{style}" d="{head}"/></svg>'
+        if abs(end - start) > span / 60
+        else ""
+    )
+    line = f'<rect class="{style}" x="{left:.2f}%" y="4" width="{max(right - left, 0.4):.2f}%" height="6"/>'
+    return Markup(  # noqa: S704 -- numbers and class names of ours
+        '<svg xmlns="http://www.w3.org/2000/svg" class="step" width="100%" height="14" aria-hidden="true">'
+        f"{uprights}{line}{arrow}</svg>"
+    )
+
+
+def pyramid(
+    *,
+    identity: str,
+    title: str,
+    description: str,
+    rows: Sequence[tuple[str, int | None, int | None]],
+    sides: tuple[str, str],
+) -> Markup:
+    """Return an age pyramid: one row a band, its numbers to the left and to the right; None is withheld (a star)."""
+    highest = max((value or 0 for _, *both in rows for value in both), default=0)
+    top = nice_top(highest)
+    parts = [
+        f'<text class="tick" x="45%" y="12" text-anchor="end">{escape(sides[0])}</text>',
+        f'<text class="tick" x="55%" y="12">{escape(sides[1])}</text>',
+    ]
+    for number, (name, left, right) in enumerate(rows):
+        top_y = _TOP + number * _ROW
+        parts.append(f'<text class="tick" x="50%" y="{top_y + 15}" text-anchor="middle">{escape(name)}</text>')
+        for value, side, style in ((left, 0, "s4"), (right, 1, "s1")):
+            if value is None:
+                x, anchor = ("44%", "end") if side == 0 else ("56%", "start")
+                parts.append(f'<text class="tick" x="{x}" y="{top_y + 15}" text-anchor="{anchor}">✱</text>')
+                continue
+            width = 43 * value / top
+            if width:
+                x_percent = 44 - width if side == 0 else 56
+                tip = escape(f"{name} {sides[side]} {value:,}")
+                parts.append(
+                    f'<rect class="{style}" x="{x_percent:.2f}%" y="{top_y + 2}" width="{width:.2f}%" '
+                    f'height="{_ROW - 4}"><title>{tip}</title></rect>'
+                )
+    height = _TOP + len(rows) * _ROW + _BOTTOM
+    for share in (0, 0.5, 1):
+        label = short_number(int(top * share))
+        parts += [
+            f'<text class="tick" x="{44 - 43 * share:.2f}%" y="{height - 6}" text-anchor="middle">{label}</text>',
+            f'<text class="tick" x="{56 + 43 * share:.2f}%" y="{height - 6}" text-anchor="middle">{label}</text>',
+        ]
+    return _picture(identity, title, description, height, parts)
+
+
 def _grid(top: int) -> list[str]:
     parts = []
     for step in range(5):

@@ -8,6 +8,10 @@ from yimatong.web.page import Page
 
 ENTRIES: Final = (
     ("home", "/console", "console:home"),
+    ("reviews", "/console/reviews", "console:reviews"),
+    ("persons", "/console/persons", "console:persons"),
+    ("statistics", "/console/statistics", "console:statistics"),
+    ("domains", "/console/domains", "console:domains"),
     ("accounts", "/console/accounts", "console:accounts"),
     ("physical", "/console/physical-cards", "console:physical"),
     ("batches", "/console/batches", "console:batches"),

@@ -22,6 +22,11 @@ from yimatong.web.console import (
     physical,
     policies,
     records,
+    stewards,
+    stewards_acts,
+    stewards_checks,
+    stewards_metrics,
+    stewards_review,
     today,
 )
 from yimatong.web.console.menu import shell
@@ -116,6 +121,11 @@ ROUTES = [
     log_in,
     log_out,
     show_home,
+    *stewards.ROUTES,
+    *stewards_metrics.ROUTES,
+    *stewards_review.ROUTES,
+    *stewards_acts.ROUTES,
+    *stewards_checks.ROUTES,
     *accounts.ROUTES,
     *records.ROUTES,
     *live.ROUTES,
