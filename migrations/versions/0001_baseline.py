@@ -600,6 +600,38 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("token", "mpi", name=op.f("pk_empi_block")),
     )
     op.create_table(
+        "empi_cancellation",
+        sa.Column("cancellation_id", sa.Text(), nullable=False),
+        sa.Column("mpi", sa.Uuid(), nullable=False),
+        sa.Column("extent", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("died_on", sa.Date(), nullable=True),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("decision_id", sa.Text(), nullable=False),
+        sa.Column("relations", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("contributions", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("undo_decision_id", sa.Text(), nullable=True),
+        sa.CheckConstraint("(died_on IS NOT NULL) = (reason = 'death')", name=op.f("ck_empi_cancellation_died")),
+        sa.CheckConstraint("extent IN ('person', 'record')", name=op.f("ck_empi_cancellation_extent")),
+        sa.CheckConstraint(
+            "reason IN ('death', 'error', 'duplicate', 'other')", name=op.f("ck_empi_cancellation_reason")
+        ),
+        sa.CheckConstraint(
+            "(undone_at IS NULL) = (undo_decision_id IS NULL)", name=op.f("ck_empi_cancellation_undone")
+        ),
+        sa.PrimaryKeyConstraint("cancellation_id", name=op.f("pk_empi_cancellation")),
+    )
+    op.create_index("ix_empi_cancellation_mpi", "empi_cancellation", ["mpi"], unique=False)
+    op.create_index(
+        "uq_empi_cancellation_person",
+        "empi_cancellation",
+        ["mpi"],
+        unique=True,
+        postgresql_where=sa.text("undone_at IS NULL AND extent = 'person'"),
+    )
+    op.create_table(
         "empi_certificate",
         sa.Column("id_type", sa.Text(), nullable=False),
         sa.Column("id_blind", sa.LargeBinary(), nullable=False),
@@ -629,6 +661,14 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("txid", "id", name=op.f("pk_empi_change")),
     )
     op.create_index("ix_empi_change_mpi", "empi_change", ["mpi", "id"], unique=False)
+    op.create_table(
+        "empi_change_cursor",
+        sa.Column("reader", sa.Text(), nullable=False),
+        sa.Column("txid", yimatong.kit.models.TransactionId(), nullable=False),
+        sa.Column("id", sa.BigInteger(), nullable=False),
+        sa.Column("moved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("reader", name=op.f("pk_empi_change_cursor")),
+    )
     op.create_table(
         "empi_contribution",
         sa.Column("mpi", sa.Uuid(), nullable=False),
@@ -855,6 +895,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("issuer", sa.Text(), nullable=False),
         sa.Column("issued_on", sa.Date(), nullable=True),
         sa.Column("valid_to", sa.Date(), nullable=True),
+        sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
@@ -1059,22 +1100,40 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("state", sa.Text(), server_default="active", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("held_txid", yimatong.kit.models.TransactionId(), nullable=True),
+        sa.Column("held_id", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.CheckConstraint("(scope = 'domain') = (domain IS NOT NULL)", name=op.f("ck_empi_subscription_domain")),
         sa.CheckConstraint("(scope = 'person') = (mpi IS NOT NULL)", name=op.f("ck_empi_subscription_person")),
+        sa.CheckConstraint("(state = 'paused') = (held_txid IS NOT NULL)", name=op.f("ck_empi_subscription_held")),
         sa.CheckConstraint("payload IN ('native', 'fhir-json', 'fhir-xml')", name=op.f("ck_empi_subscription_payload")),
         sa.CheckConstraint("scope IN ('person', 'domain', 'all')", name=op.f("ck_empi_subscription_scope")),
         sa.CheckConstraint("state IN ('active', 'paused', 'ended')", name=op.f("ck_empi_subscription_state")),
         sa.CheckConstraint("subscriber IN ('caller', 'resident')", name=op.f("ck_empi_subscription_subscriber")),
+        sa.CheckConstraint("(held_txid IS NULL) = (held_id IS NULL)", name=op.f("ck_empi_subscription_held_place")),
         sa.PrimaryKeyConstraint("subscription_id", name=op.f("pk_empi_subscription")),
     )
     op.create_index("ix_empi_subscription_caller", "empi_subscription", ["caller_id"], unique=False)
+    op.create_index(
+        "ix_empi_subscription_held",
+        "empi_subscription",
+        ["held_txid"],
+        unique=False,
+        postgresql_where=sa.text("state = 'paused'"),
+    )
     op.create_index(
         "ix_empi_subscription_mpi",
         "empi_subscription",
         ["mpi"],
         unique=False,
         postgresql_where=sa.text("state = 'active' AND mpi IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_empi_subscription_wide",
+        "empi_subscription",
+        ["scope"],
+        unique=False,
+        postgresql_where=sa.text("state = 'active' AND mpi IS NULL"),
     )
     op.create_table(
         "kit_alarm",
@@ -1677,9 +1736,17 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_index("ix_kit_alarm_last", table_name="kit_alarm")
     op.drop_table("kit_alarm")
     op.drop_index(
+        "ix_empi_subscription_wide",
+        table_name="empi_subscription",
+        postgresql_where=sa.text("state = 'active' AND mpi IS NULL"),
+    )
+    op.drop_index(
         "ix_empi_subscription_mpi",
         table_name="empi_subscription",
         postgresql_where=sa.text("state = 'active' AND mpi IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_empi_subscription_held", table_name="empi_subscription", postgresql_where=sa.text("state = 'paused'")
     )
     op.drop_index("ix_empi_subscription_caller", table_name="empi_subscription")
     op.drop_table("empi_subscription")
@@ -1753,10 +1820,18 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
         postgresql_where=sa.text("current AND source_blind IS NOT NULL"),
     )
     op.drop_table("empi_contribution")
+    op.drop_table("empi_change_cursor")
     op.drop_index("ix_empi_change_mpi", table_name="empi_change")
     op.drop_table("empi_change")
     op.drop_index(op.f("ix_empi_certificate_mpi"), table_name="empi_certificate")
     op.drop_table("empi_certificate")
+    op.drop_index(
+        "uq_empi_cancellation_person",
+        table_name="empi_cancellation",
+        postgresql_where=sa.text("undone_at IS NULL AND extent = 'person'"),
+    )
+    op.drop_index("ix_empi_cancellation_mpi", table_name="empi_cancellation")
+    op.drop_table("empi_cancellation")
     op.drop_table("empi_block")
     op.drop_index("ix_care_visit_vuid", table_name="care_visit")
     op.drop_table("care_visit")

@@ -85,7 +85,9 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/refunds"): "I",
     ("GET", "/api/v1/refunds/{refund_no}"): "I",
     ("POST", "/api/v1/persons"): "AI",
+    ("POST", "/api/v1/persons/merge"): "I",
     ("POST", "/api/v1/persons/statistics"): "AI",
+    ("POST", "/api/v1/persons/{mpi_ref}/cancel"): "I",
     ("POST", "/api/v1/person-subscriptions"): "AI",
     ("GET", "/api/v1/person-subscriptions"): "AI",
     ("POST", "/api/v1/person-subscriptions/{subscription_id}/pause"): "AI",
@@ -114,6 +116,7 @@ ABSENT = {
     "relation_id": "fam_" + "0" * 32,
     "binding_id": "bkc_" + "0" * 32,
     "code": "nothing-there",
+    "mpi_ref": "0" * 32,
 }
 UNBINDING = {"id_type": "01", "id_number": "11010519491231002X", "number": "6222021700000000012"}
 NEW_ITEMS = [{"name": "西药费", "amount_fen": 100}]

@@ -12,6 +12,8 @@ from yimatong.crypto.tokens import Blinder
 from yimatong.empi.changes import service as changes
 from yimatong.empi.identifiers import service
 from yimatong.empi.identifiers.service import Entered, NewNumber
+from yimatong.empi.merges import service as merges
+from yimatong.empi.merges.service import NewDecision
 from yimatong.empi.persons import queries as persons
 from yimatong.empi.persons.schemas import Demographics, RealNameMark
 from yimatong.kit.db import Connection, raw
@@ -69,7 +71,11 @@ async def codes(connection: Connection, *numbers: tuple[str, str, UUID], now: da
 
 async def merge(connection: Connection, retired: UUID, survivor: UUID) -> None:
     """Let one person retire into another."""
-    await changes.retire(connection, retired, into=survivor, now=NOW)
+    nobody = UUID(int=0)
+    decision = NewDecision(kind="merge", method="steward", left=nobody, operator="opr-1")
+    await merges.merge(
+        connection, retired=retired, survivor=survivor, decision=decision, sealer=SEALER, blinder=BLINDER, now=NOW
+    )
 
 
 def domains(numbers: Sequence[object]) -> list[str]:

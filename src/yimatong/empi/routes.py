@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from yimatong.empi.cancelling.endpoints import ROUTES as CANCELLING
 from yimatong.empi.identifiers.endpoints import ROUTES as IDENTIFIERS
+from yimatong.empi.merges.endpoints import ROUTES as MERGES
 from yimatong.empi.registration.endpoints import ROUTES as REGISTRATION
 from yimatong.empi.statistics.endpoints import ROUTES as STATISTICS
 
-ROUTES = [*IDENTIFIERS, *REGISTRATION, *STATISTICS]
+ROUTES = [*CANCELLING, *IDENTIFIERS, *MERGES, *REGISTRATION, *STATISTICS]

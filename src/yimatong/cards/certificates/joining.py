@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from yimatong.cards.accounts import queries
 from yimatong.cards.models import account, account_join, holder
+from yimatong.empi.persons import queries as persons
 from yimatong.kit.db import Connection
 
 
@@ -83,6 +84,33 @@ async def join(
     )
     await point(connection, [row.vuid], at=into_vuid, generation=row.generation, now=now)
     await point(connection, before, at=into_vuid, generation=None, now=now)
+
+
+async def separate(connection: Connection, mpis: Sequence[UUID], *, now: datetime) -> list[str]:
+    """Undo the joins of persons whom the index took apart again; return the VUIDs that live again.
+
+    A join whose two persons are still one stays, so that a message that comes late or twice changes nothing.
+    """
+    rows = await connection.execute(
+        select(account_join).where(account_join.c.mpi.in_(mpis), account_join.c.undone_at.is_(None))
+    )
+    back: list[str] = []
+    for row in rows.all():
+        if row.into_mpi in await persons.members(connection, row.mpi):
+            continue
+        await connection.execute(
+            update(account)
+            .where(account.c.vuid == row.vuid, account.c.state == "alias", account.c.alias_of == row.into_vuid)
+            .values(state=row.state_before, alias_of=None, changed_at=now)
+        )
+        await point(connection, row.aliases_before, at=row.vuid, generation=None, now=now)
+        await connection.execute(
+            update(account_join)
+            .where(account_join.c.vuid == row.vuid, account_join.c.at == row.at)
+            .values(undone_at=now)
+        )
+        back.append(row.vuid)
+    return back
 
 
 async def open_next(connection: Connection, *, vuid: str, mpi: UUID, key_version: int, now: datetime) -> None:

@@ -40,6 +40,8 @@ from yimatong.empi.domain import queries as entries
 from yimatong.empi.domain import service as domain
 from yimatong.empi.domain.schemas import Entry
 from yimatong.empi.errors import CertificateNotHers, CertificateTaken
+from yimatong.empi.merges import service as merges
+from yimatong.empi.merges.service import NewDecision
 from yimatong.empi.persons import identity
 from yimatong.empi.persons import queries as persons
 from yimatong.empi.persons.schemas import Demographics, PersonRecord, RealNameMark
@@ -232,7 +234,6 @@ async def _join(
         raise RealNameTooWeak
     if live is None:
         await joining.open_next(connection, vuid=vuid, mpi=hers.mpi, key_version=prepared.key_version, now=now)
-    await index.retire(connection, known.mpi, into=hers.mpi, now=now)
     await index.contribute(
         connection,
         prepared.resident,
@@ -241,6 +242,19 @@ async def _join(
         mark=prepared.mark,
         sealer=sealer,
         blinder=await vault.blinder(),
+        now=now,
+    )
+    found = NewDecision(
+        kind="merge", method="certificate", left=known.mpi, right=hers.mpi, operator=origin.actor, reason="identified"
+    )
+    blinder = await vault.blinder()
+    await merges.merge(
+        connection,
+        retired=known.mpi,
+        survivor=hers.mpi,
+        decision=found,
+        sealer=sealer,
+        blinder=blinder,
         now=now,
     )
     await joining.join(connection, row, into_vuid=vuid, into_mpi=hers.mpi, actor=origin.actor, now=now)

@@ -15,7 +15,8 @@ from yimatong.cards.errors import AccountCancelled, DeathNeedsInstitution, Freez
 from yimatong.cards.models import account
 from yimatong.cards.registry.service import announce
 from yimatong.crypto.vault import Vault
-from yimatong.empi.changes import service as index
+from yimatong.empi.cancelling import service as cancelling
+from yimatong.empi.cancelling.service import Wanted
 from yimatong.empi.errors import BirthDateImpossible
 from yimatong.empi.persons import queries as persons
 from yimatong.kit.clock import business_date
@@ -98,20 +99,30 @@ async def _report_death(
     person = await persons.current(connection, row.mpi)
     if not (person.birth_date or date.min) <= wanted.died_on <= business_date(now):
         raise BirthDateImpossible
-    await index.report_death(connection, person.mpi, died_on=wanted.died_on, now=now)
+    died = Wanted(reason="death", died_on=wanted.died_on, operator=origin.actor)
+    await cancelling.cancel(connection, person.mpi, died, now=now)
 
 
 async def take_back_death(connection: Connection, vault: Vault, vuid: str, *, origin: Origin, now: datetime) -> None:
     """Take a wrong report of a death back (card office): the resident can be registered again, with the same VUID.
 
     Raises:
-        AccountNotFound: none. FreezeByStronger: not the card office.
+        AccountNotFound: none. FreezeByStronger: not the card office. NotCancelled: no death was reported.
     """
     row = await queries.held(connection, vuid, scope=origin.scope, for_update=True)
     if origin.strength < history.STRENGTHS["operator"]:
         raise FreezeByStronger
     person = await persons.current(connection, row.mpi)
-    await index.report_death(connection, person.mpi, died_on=None, now=now)
+    sealer, blinder = await vault.sealer(), await vault.blinder()
+    await cancelling.restore(
+        connection,
+        person.mpi,
+        operator=origin.actor,
+        reason="death_taken_back",
+        sealer=sealer,
+        blinder=blinder,
+        now=now,
+    )
     await history.note(
         connection,
         await vault.sealer(),

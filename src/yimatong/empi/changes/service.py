@@ -6,7 +6,7 @@ Every statement is kept as a contribution, with its real-name mark; the golden r
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -163,29 +163,6 @@ async def lock(connection: Connection, *mpis: UUID) -> None:
     )
     if len(rows.all()) != len(set(mpis)):
         raise PersonNotFound
-
-
-async def retire(connection: Connection, mpi: UUID, *, into: UUID, now: datetime) -> None:
-    """Retire a person who was found to be ``into``. Pointers stay one step long; setting them back undoes it.
-
-    Raises:
-        PersonNotFound: one of them does not exist.
-    """
-    await lock(connection, mpi, into)
-    await connection.execute(
-        update(person)
-        .where((person.c.mpi == mpi) | (person.c.current_mpi == mpi))
-        .values(state="retired", current_mpi=into, version=person.c.version + 1, changed_at=now)
-    )
-
-
-async def report_death(connection: Connection, mpi: UUID, *, died_on: date | None, now: datetime) -> None:
-    """Note that a person died (None takes a wrong report back)."""
-    await connection.execute(
-        update(person)
-        .where(person.c.mpi == mpi)
-        .values(deceased_on=died_on, version=person.c.version + 1, changed_at=now)
-    )
 
 
 def demographics(known: PersonRecord) -> Demographics:

@@ -33,7 +33,7 @@ from yimatong.kit import alarms, outbox
 from yimatong.kit.db import Connection, raw
 from yimatong.kit.ids import new_id
 
-__all__ = ["Merged", "Unmerged", "lift", "merge", "merge_pair", "reject", "unmerge"]
+__all__ = ["Merged", "NewDecision", "Unmerged", "lift", "merge", "merge_pair", "reject", "unmerge"]
 
 ALARM: Final = "empi.merges_on_top"
 """Somebody should look at merges that came on top of one that was undone."""
