@@ -86,8 +86,8 @@ def region_name(code: str) -> str:
 def divisions() -> Mapping[str, str]:
     """Return the name of every division by code: two digits a province, four a prefecture, six a county.
 
-    Prefectures that are only a heading (``市辖区`` of a municipality, ``省直辖县级行政区划``) are left out; their counties
-    are in.
+    Prefectures that are only a heading (``市辖区`` of a municipality, ``省直辖县级行政区划``) are left out, their
+    counties are in.
     """
     text = resources.files("yimatong.standards").joinpath("divisions.csv").read_text("utf-8")
     rows = (line.partition(",")[::2] for line in text.splitlines()[1:])

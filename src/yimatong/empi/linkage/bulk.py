@@ -104,8 +104,8 @@ def _certificates(connection: DuckDBPyConnection, model: Model, thresholds: Thre
 
 
 def _guarded(connection: DuckDBPyConnection) -> list[tuple[int, int]]:
-    """Return guarded pairs: also by a chain over others they must not come together."""
-    return [(left, right) for left, right in connection.execute("SELECT l, r FROM scored WHERE guarded").fetchall()]
+    """Return pairs that must not come together by a chain over others either."""
+    return [(left, right) for left, right in connection.execute("SELECT l, r FROM scored WHERE apart").fetchall()]
 
 
 def _write(connection: DuckDBPyConnection, found: Clusters) -> None:

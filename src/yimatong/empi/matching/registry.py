@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from yimatong.empi.matching import comparators, plain
+from yimatong.empi.matching import chinese, chinese_facts, chinese_guards, chinese_names, comparators, plain
 from yimatong.empi.matching.comparators import ComparatorFactory, Guard, PreparationFactory
 
-COMPARATORS: Final[dict[str, ComparatorFactory]] = {**comparators.COMPARATORS}
-GUARDS: Final[dict[str, Guard]] = {**comparators.GUARDS, **plain.GUARDS}
-PREPARATIONS: Final[dict[str, PreparationFactory]] = {**comparators.PREPARATIONS, **plain.PREPARATIONS}
+COMPARATORS: Final[dict[str, ComparatorFactory]] = {
+    **comparators.COMPARATORS,
+    **chinese_names.COMPARATORS,
+    **chinese_facts.COMPARATORS,
+}
+GUARDS: Final[dict[str, Guard]] = {**comparators.GUARDS, **plain.GUARDS, **chinese_guards.GUARDS}
+PREPARATIONS: Final[dict[str, PreparationFactory]] = {
+    **comparators.PREPARATIONS,
+    **plain.PREPARATIONS,
+    **chinese.PREPARATIONS,
+}

@@ -54,19 +54,22 @@ def weight(model: Model, comparison: Comparison) -> str:
 def scored(model: Model, *, records: str, pairs: str) -> str:
     """Return the SELECT over a table of pairs (``l``, ``r``: ids) of levels, weight and guards.
 
-    Columns: ``l``, ``r``, ``weight`` (bits, with the prior), ``guarded`` (boolean), ``g_<comparison>``.
+    Columns: ``l``, ``r``, ``weight`` (bits, with the prior), ``guarded`` (a guard holds), ``apart`` (one that also
+    forbids a chain does), ``g_<comparison>``.
     """
     settings = model.settings
     levels = "".join(f", {level(each)} AS g_{each.name}" for each in settings.comparisons)
     rare = "".join(
         f", l.tf_{column} AS l_tf_{column}, r.tf_{column} AS r_tf_{column}" for column in settings.frequency_columns
     )
-    guards = " OR ".join(f"coalesce({each.sql}, false)" for each in configuration.guards(settings).values()) or "false"
+    known = configuration.guards(settings).values()
+    guarded = " OR ".join(f"coalesce({each.sql}, false)" for each in known) or "false"
+    apart = " OR ".join(f"coalesce({each.sql}, false)" for each in known if each.apart) or "false"
     total = " + ".join((double(model.prior_weight), *(f"({weight(model, each)})" for each in settings.comparisons)))
     shown = "".join(f", g_{each.name}" for each in settings.comparisons)
     return (
-        f"SELECT pl AS l, pr AS r, {total} AS weight, guarded{shown} FROM ("  # noqa: S608 -- names of our settings
-        f"SELECT p.l AS pl, p.r AS pr, {guards} AS guarded{levels}{rare}"
+        f"SELECT pl AS l, pr AS r, {total} AS weight, guarded, apart{shown} FROM ("  # noqa: S608 -- names of our settings
+        f"SELECT p.l AS pl, p.r AS pr, {guarded} AS guarded, {apart} AS apart{levels}{rare}"
         f" FROM {pairs} p JOIN {records} l ON l.id = p.l JOIN {records} r ON r.id = p.r)"
     )
 
