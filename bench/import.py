@@ -83,7 +83,7 @@ async def ours(settings: Settings, path: Path) -> BatchView:
 async def heard(settings: Settings) -> float:
     """Carry the news of the import to the registry as the worker does; return the seconds until nothing waits."""
     parts = assemble(settings)
-    relay = Relay(parts.db, registry.handlers(parts.db))
+    relay = Relay(parts.db, registry.handlers(parts.db, parts.vault))
     started = time.perf_counter()
     while await relay.deliver_due(now=clock.now()):
         pass

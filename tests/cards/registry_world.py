@@ -63,7 +63,7 @@ class Office:
 
     async def _deliver(self) -> None:
         parts = assemble(self.settings)
-        relay = Relay(parts.db, tasks.handlers(parts.db))
+        relay = Relay(parts.db, tasks.handlers(parts.db, parts.vault))
         while await relay.deliver_due(now=clock.now(), most=500):
             pass
         await parts.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from procrastinate import App
@@ -24,8 +25,12 @@ from yimatong.cards.codes import uploads
 from yimatong.cards.records import retention
 from yimatong.cards.registry import arrivals
 from yimatong.cards.registry import tasks as registry
+from yimatong.cards.standing import tasks as standing
 from yimatong.care import tasks as care
 from yimatong.crypto.gm.sm3 import hmac_sm3
+from yimatong.empi.registration import comparing
+from yimatong.empi.subscriptions import tasks as subscriptions
+from yimatong.empi.topics import SOURCE_ASKED
 from yimatong.kit import audit, clock, jobs, log, outbox
 from yimatong.kit.errors import DatabaseUnavailable
 from yimatong.kit.outbox import Handler, Relay
@@ -39,6 +44,7 @@ Step = Callable[[], Awaitable[int]]
 SEAL_PAUSE_S = 0.5
 RELAY_PAUSE_S = 0.2
 FOLLOW_UP_PAUSE_S = 1.0
+COMPARING_PAUSE_S = 2.0
 REVIVE_PAUSE_S = 10.0
 
 
@@ -53,6 +59,8 @@ async def run(settings: Settings) -> None:
             group.create_task(loop("seal", lambda: seal(parts), pause_s=SEAL_PAUSE_S))
             group.create_task(loop("follow-up", lambda: follow_up(parts), pause_s=FOLLOW_UP_PAUSE_S))
             group.create_task(loop("bindings", lambda: follow_bindings(parts), pause_s=FOLLOW_UP_PAUSE_S))
+            group.create_task(loop("subscriptions", lambda: fan_out(parts), pause_s=RELAY_PAUSE_S))
+            group.create_task(loop("comparing", lambda: compare(parts), pause_s=COMPARING_PAUSE_S))
             group.create_task(loop("jobs", lambda: work(scheduled), pause_s=5.0))
             group.create_task(loop("revive", lambda: jobs.revive(scheduled), pause_s=REVIVE_PAUSE_S))
     finally:
@@ -63,8 +71,11 @@ def handlers(parts: Parts) -> dict[str, Handler]:
     """Return who delivers which topic of the outbox."""
     return {
         **webhooks.handlers(parts.db, parts.vault, parts.outbound),
+        **subscriptions.handlers(parts.db, parts.vault, parts.outbound, parts.destinations),
         **care.handlers(parts.db),
-        **registry.handlers(parts.db),
+        **registry.handlers(parts.db, parts.vault),
+        **standing.handlers(parts.db, parts.vault),
+        SOURCE_ASKED: partial(webhooks.tell, parts.db, parts.vault, parts.outbound),
     }
 
 
@@ -114,6 +125,16 @@ async def forget_delivered(parts: Parts, *, now: datetime) -> int:
 def anchor_of(settings: Settings) -> Path:
     """Return the file outside the database that the ends of the audit chain are written to."""
     return settings.data / "audit-anchor.log"
+
+
+async def fan_out(parts: Parts) -> int:
+    """Write what subscribers are told of the changes since the last time."""
+    return await subscriptions.fan_out(parts.db, now=clock.now())
+
+
+async def compare(parts: Parts) -> int:
+    """Compare persons who were entered without being compared with everybody else."""
+    return await comparing.compare_due(parts.db, parts.vault, now=clock.now())
 
 
 async def follow_up(parts: Parts) -> int:
@@ -204,6 +225,13 @@ def _schedule_retention(app: App, parts: Parts) -> None:
             if not some:
                 break
         log.KitLog.JOB_DONE.emit(job="access.forget-answers", timestamp=timestamp, answers=answers)
+
+    @app.periodic(cron="20 17 * * *")
+    @app.task(name="empi.forget-changes", queueing_lock="empi.forget-changes", retry=jobs.RETRY)
+    async def forget_changes(timestamp: int) -> None:
+        keep = parts.settings.changes_keep_days
+        changes = await subscriptions.forget_changes(parts.db, keep_days=keep, now=clock.now())
+        log.KitLog.JOB_DONE.emit(job="empi.forget-changes", timestamp=timestamp, changes=changes)
 
     @app.periodic(cron="10 * * * *")
     @app.task(name="records.partitions", queueing_lock="records.partitions", retry=jobs.RETRY)

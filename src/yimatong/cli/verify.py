@@ -17,7 +17,7 @@ from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from yimatong.apps.assembly import assemble
+from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.registry import divergence, repair, tasks
 from yimatong.cards.registry.divergence import KINDS, Divergence, Progress
 from yimatong.kit import clock, log, settings
@@ -75,7 +75,7 @@ async def _run(current: settings.Settings, *, mend: bool) -> Result:
             for start in range(0, len(left), repair.BATCH):
                 async with parts.db.transaction() as connection:
                     await repair.mend(connection, left[start : start + repair.BATCH], now=clock.now())
-            await _deliver(parts.db)
+            await _deliver(parts)
             before = left
             _, left = await _look(parts.db)
             if left == before:
@@ -106,9 +106,9 @@ async def _look(db: Database) -> tuple[Progress, list[Divergence]]:
     return counted, found
 
 
-async def _deliver(db: Database) -> None:
+async def _deliver(parts: Parts) -> None:
     """Carry the announcements over, whether or not a worker runs; what does not go stays for the worker to try."""
-    relay = Relay(db, tasks.handlers(db))
+    relay = Relay(parts.db, tasks.handlers(parts.db, parts.vault))
     while await relay.deliver_due(now=clock.now(), most=_MOST):
         pass
 

@@ -221,7 +221,7 @@ async def _register(
                 outcome[row.arrival_id] = error
         ready = await _identify(connection, read, outcome, sealer=sealer, blinder=blinder, now=now)
         entered = await service.enter_many(
-            connection, [card for _, card in ready], sealer=sealer, now=now, known_dead=True
+            connection, [card for _, card in ready], sealer=sealer, blinder=blinder, now=now, known_dead=True
         )
         for (one, _), result in zip(ready, entered, strict=True):
             outcome[one.arrival_id] = result if isinstance(result, Refusal) else str(result.card_id)

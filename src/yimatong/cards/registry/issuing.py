@@ -58,7 +58,7 @@ async def issue(
         caller=(caller.caller_id, caller.institution_id),
         blinder=blinder,
     )
-    (entered,) = await service.enter_many(connection, [card], sealer=sealer, now=now)
+    (entered,) = await service.enter_many(connection, [card], sealer=sealer, blinder=blinder, now=now)
     if isinstance(entered, Refusal):
         raise entered
     account = await queries.master(connection, [mpi])

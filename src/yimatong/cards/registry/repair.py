@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row, select, text, update
 
 from yimatong.cards.models import account, physical_card
-from yimatong.cards.registry import queries
+from yimatong.cards.registry import indexing, queries
 from yimatong.cards.registry.announcing import announce_cards, announce_gone, announce_persons
 from yimatong.cards.registry.divergence import Divergence
 from yimatong.cards.registry.queries import LIVE_STATES
@@ -87,7 +87,9 @@ async def _settle(connection: Connection, card_id: str, *, now: datetime) -> Non
         .values(state="replaced", replaced_by=newest.card_id, version=physical_card.c.version + 1, changed_at=now)
         .returning(*physical_card.c)
     )
-    await announce_cards(connection, [row for row in changed if row.vuid], now=now)
+    rows = changed.all()
+    await indexing.tell_states(connection, rows, now=now)
+    await announce_cards(connection, [row for row in rows if row.vuid], now=now)
 
 
 async def _alike(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:

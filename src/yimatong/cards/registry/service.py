@@ -28,13 +28,14 @@ from yimatong.cards.errors import (
     RegistrationRaced,
 )
 from yimatong.cards.models import card_event, physical_card, registry_resident
-from yimatong.cards.registry import queries
+from yimatong.cards.registry import indexing, queries
 from yimatong.cards.registry.announcing import announce, announce_cards
 from yimatong.cards.registry.queries import LIVE_STATES, RegistryEntry
 from yimatong.cards.registry.schemas import CARD_TYPES, CardView, Replacement
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.tokens import Blinder, comparable_number
 from yimatong.crypto.vault import Vault
+from yimatong.empi.identifiers.media import Card
 from yimatong.kit.db import Connection
 from yimatong.kit.errors import InvalidInput, Refusal
 from yimatong.kit.ids import new_id
@@ -64,6 +65,10 @@ class Plastic(msgspec.Struct, frozen=True, kw_only=True):
     def holder(self) -> tuple[str, bytes]:
         """Return the holder's certificate."""
         return self.id_type, self.id_blind
+
+    def indexed(self, row: Row[Any]) -> Card:
+        """Return the card as the card index takes it, once it is a row of the registry."""
+        return indexing.card(row, number=self.card_number, chip_number=self.chip_number, mpi=self.mpi)
 
     def is_row(self, row: Row[Any]) -> bool:
         """Say whether a row of the registry is this very plastic; a chip that one side lacks is no difference."""
@@ -120,7 +125,13 @@ def plastic(
 
 
 async def enter_many(
-    connection: Connection, wanted: Sequence[Plastic], *, sealer: Sealer, now: datetime, known_dead: bool = False
+    connection: Connection,
+    wanted: Sequence[Plastic],
+    *,
+    sealer: Sealer,
+    blinder: Blinder,
+    now: datetime,
+    known_dead: bool = False,
 ) -> list[Row[Any] | Refusal]:
     """Enter cards and their holders; return, in order, each one's row, or why it was refused.
 
@@ -144,7 +155,7 @@ async def enter_many(
         for place in open_places:
             results[place] = _known(wanted[place], known, known_dead=known_dead)
         new = [wanted[place] for place in open_places if results[place] is None]
-        await _insert(connection, new, vuids, sealer=sealer, now=now)
+        await _insert(connection, new, vuids, sealer=sealer, blinder=blinder, now=now)
     entered = [result for result in results if result is not None]
     if len(entered) < len(wanted):
         raise RegistrationRaced
@@ -200,6 +211,7 @@ async def _insert(
     vuids: dict[tuple[str, bytes], str | None],
     *,
     sealer: Sealer,
+    blinder: Blinder,
     now: datetime,
 ) -> None:
     if not new:
@@ -211,8 +223,10 @@ async def _insert(
             upsert(physical_card).values(rows).on_conflict_do_nothing().returning(*physical_card.c)
         )
     ).all()
-    actors = {row["card_id"]: card.actor for row, card in zip(rows, ordered, strict=True)}
-    await _note(connection, [(row.card_id, "issued", actors[row.card_id]) for row in entered], now=now)
+    known = {row["card_id"]: card for row, card in zip(rows, ordered, strict=True)}
+    await _note(connection, [(row.card_id, "issued", known[row.card_id].actor) for row in entered], now=now)
+    told = [known[row.card_id].indexed(row) for row in entered]
+    await indexing.tell_cards(connection, told, sealer=sealer, blinder=blinder, now=now)
     await announce_cards(connection, [row for row in entered if row.vuid], now=now)
 
 
@@ -311,6 +325,7 @@ async def replace(
         taken = await queries.cards_like(connection, numbers=[(card.card_type, card.number_blind)], chips=[])
         raise CardNumberTaken if any(row.state in LIVE_STATES for row in taken) else ChipNumberTaken
     await _note(connection, [(made.card_id, "issued", caller.caller_id)], now=now)
+    await indexing.tell_cards(connection, [card.indexed(made)], sealer=sealer, blinder=blinder, now=now)
     if made.vuid:
         await announce_cards(connection, [made], now=now)
     return queries.view(made)
@@ -336,6 +351,7 @@ async def _set(
         )
     ).one()
     await _note(connection, [(row.card_id, what, actor)], now=now)
+    await indexing.tell_states(connection, [changed], now=now)
     if changed.vuid:
         await announce_cards(connection, [changed], now=now)
     return changed

@@ -120,3 +120,12 @@ class NumberUsedUp(Refusal):
     status = 409
     zh = "该号码曾对应其他居民，标识域 {domain} 的号码不重复使用"
     en = "the number stood for another person before, and the domain {domain} never gives a number out again"
+
+
+class MediumNotInForce(Refusal):
+    """The card is reported lost or frozen: its number identifies nobody until it is found or released."""
+
+    code = "EMP-2014"
+    status = 409
+    zh = "该卡已挂失或冻结，不能用于识别身份"
+    en = "the card was reported lost or is frozen; it identifies nobody for now"

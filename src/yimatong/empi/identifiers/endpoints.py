@@ -16,6 +16,7 @@ from yimatong.empi.errors import (
     DomainNotYours,
     DomainSuspended,
     DomainUnknown,
+    MediumNotInForce,
     NumberCheckDigit,
     NumberInvalid,
     NumberTaken,
@@ -73,6 +74,7 @@ async def read_domain(code: CodeInPath, call: NamedDependency[Call]) -> Domain:
         CrossIndexesMade,
         PersonNotFound,
         NumberUnknown,
+        MediumNotInForce,
         DomainUnknown,
         DomainSuspended,
         DomainNotYours,
@@ -95,7 +97,9 @@ async def make_cross_indexes(data: JSONBody[CrossIndexesToMake], call: NamedDepe
     permission="cross-indexes:read",
     reads="personal",
     status_code=200,
-    responses=documented(Resolved, NumberUnknown, DomainUnknown, DomainSuspended, DomainNotYours, status=200),
+    responses=documented(
+        Resolved, NumberUnknown, MediumNotInForce, DomainUnknown, DomainSuspended, DomainNotYours, status=200
+    ),
 )
 async def resolve_cross_index(
     data: JSONBody[ToResolve],

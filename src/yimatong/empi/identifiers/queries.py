@@ -7,16 +7,21 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from yimatong.access.caller import PLATFORM, Scope
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.tokens import Blinder
-from yimatong.empi.errors import DomainSuspended, DomainUnknown, NumberUnknown
+from yimatong.empi.errors import DomainSuspended, DomainUnknown, MediumNotInForce, NumberUnknown
 from yimatong.empi.identifiers import catalogue, rules, statements, visibility
 from yimatong.empi.identifiers.schemas import Domain
 from yimatong.empi.persons import queries as persons
+from yimatong.empi.persons.schemas import SealedFacts
 from yimatong.kit.arrays import octets, plain, texts
 from yimatong.kit.db import RawConnection
 from yimatong.kit.errors import PlatformError
+
+_facts = msgspec.json.Decoder(SealedFacts)
 
 
 class Asked(NamedTuple):
@@ -126,6 +131,9 @@ class _View(NamedTuple):
     now: datetime
 
 
+_IN_FORCE = (None, "active")
+"""A number without a card, or of a card in force."""
+
 _CERTIFICATES = tuple(code for code in catalogue.STANDARD if rules.claimed_type(code))
 
 
@@ -177,7 +185,7 @@ async def resolve(
 
 def _require_open(asked: Asked, row: Any, view: _View) -> None:
     """Refuse what cannot be answered; whether the domain may be used comes before whether the number exists."""
-    state, valid_days, since, trusted = row[-4:]
+    state, valid_days, since, trusted, status = row[-5:]
     domain = catalogue.derived(asked.domain)
     if domain is None and state is None:
         raise DomainUnknown(domain=asked.domain)
@@ -192,6 +200,8 @@ def _require_open(asked: Asked, row: Any, view: _View) -> None:
         raise DomainSuspended(domain=asked.domain)
     if row[1] is None or row[2] != "live" or _past(valid_days, since, view.now):
         raise NumberUnknown
+    if status not in _IN_FORCE:
+        raise MediumNotInForce
 
 
 async def of_persons(
@@ -274,12 +284,12 @@ async def _numbers(connection: RawConnection, rows: Sequence[Any], view: _View) 
     claims = {(text[:2], bytes.fromhex(text[2:])) for text in rows[0][7]}
     found: dict[tuple[str, bytes], tuple[Number, bytes]] = {}
     for row in rows:
-        relation_id, code, sealed, own, medium_id, application, since, state, trusted, valid_days = row[8:18]
+        relation_id, code, sealed, own, medium_id, application, since, state, trusted, valid_days, status = row[8:19]
         if relation_id is None or (view.targets and code not in view.targets):
             continue
         id_type = rules.claimed_type(code)
         how = visibility.sight(code, trusted or (), None, view.scope)
-        stands = state in (None, "active") and not _past(valid_days, since, view.now)
+        stands = state in (None, "active") and status in _IN_FORCE and not _past(valid_days, since, view.now)
         if how == "none" or not stands or (id_type and (id_type, bytes(own)) not in claims):
             continue
         text = visibility.shown(code, view.sealer.unseal(bytes(sealed), aad(relation_id)).decode(), how)
@@ -310,26 +320,28 @@ def _order(found: tuple[Number, bytes]) -> tuple[bool, str, str]:
 async def _certificates(
     connection: RawConnection, row: Any, wanted: set[tuple[str, bytes]], view: _View
 ) -> dict[tuple[str, bytes], str]:
-    """Return the numbers of claimed certificates as the golden records know them: hers, then those joined to her."""
+    """Return the numbers of claimed certificates: from her golden record, then from what providers said of her."""
     found: dict[tuple[str, bytes], str] = {}
     if not wanted:
         return found
-
-    def take(mpi: UUID, sealed: bytes, sex: str, birth_date: Any, state: str) -> None:
-        known = persons.unsealed(view.sealer, mpi, bytes(sealed), sex=sex, birth_date=birth_date, state=state)
-        number = rules.normal(rules.certificate_domain(known.id_type), str.__str__(known.id_number))
-        key = known.id_type, view.blinder.id_blind(known.id_type, number)
-        if key in wanted:
-            found[key] = number
-
-    take(row[1], row[3], row[4], row[5], row[2])
-    joined = [mpi for mpi in row[6] if mpi != row[1]]
-    if joined and len(found) < len(wanted):
-        cursor = await connection.execute(statements.SEALED_OF, (plain(joined),))
-        others: Sequence[Any] = await cursor.fetchall()
-        for mpi, sealed, sex, birth_date, state in others:
-            take(mpi, sealed, sex, birth_date, state)
+    _take(found, wanted, row[1], row[3], view)
+    if len(found) < len(wanted):
+        cursor = await connection.execute(statements.SAID_OF, (plain(row[6]),))
+        said: Sequence[Any] = await cursor.fetchall()
+        for mpi, sealed in said:
+            _take(found, wanted, mpi, sealed, view)
     return found
+
+
+def _take(
+    found: dict[tuple[str, bytes], str], wanted: set[tuple[str, bytes]], mpi: UUID, sealed: bytes, view: _View
+) -> None:
+    """Open what was said of a person and keep the certificate in it, if it is a wanted one."""
+    facts = _facts.decode(view.sealer.unseal(bytes(sealed), persons.aad(mpi)))
+    number = rules.normal(rules.certificate_domain(facts.id_type), facts.id_number)
+    key = facts.id_type, view.blinder.id_blind(facts.id_type, number)
+    if key in wanted:
+        found[key] = number
 
 
 def _past(valid_days: int | None, since: datetime | None, now: datetime) -> bool:

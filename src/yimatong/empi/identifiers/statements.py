@@ -120,6 +120,7 @@ _OF_PERSON: Final = """
     LEFT JOIN LATERAL (SELECT ARRAY[q.mpi] || ARRAY(SELECT mpi FROM empi_person WHERE current_mpi = q.mpi) AS ids
                        WHERE q.mpi IS NOT NULL) g ON true
     LEFT JOIN LATERAL (SELECT * FROM empi_identifier WHERE mpi = ANY(g.ids) AND state = 'active') n ON true
+    LEFT JOIN LATERAL (SELECT status FROM empi_medium WHERE medium_id = n.medium_id LIMIT 1) nm ON true
     LEFT JOIN LATERAL (SELECT state, trusted, valid_days FROM empi_identifier_domain
                        WHERE code = n.domain LIMIT 1) nd ON true
 """
@@ -129,18 +130,19 @@ _FOUND: Final = """
     ARRAY(SELECT c.id_type || encode(c.id_blind, 'hex') FROM empi_certificate c
           WHERE c.mpi = ANY(g.ids) AND c.replaced_at IS NULL),
     n.relation_id, n.domain, n.number_sealed, n.number_blind, n.medium_id, n.application_domain, n.since,
-    nd.state, nd.trusted, nd.valid_days
+    nd.state, nd.trusted, nd.valid_days, nm.status
 """
 
 RESOLVE: Final = f"""
-    SELECT {_FOUND}, sd.state, sd.valid_days, o.since, sd.trusted
+    SELECT {_FOUND}, sd.state, sd.valid_days, o.since, sd.trusted, om.status
     FROM unnest(%s::int[], %s::text[], %s::bytea[], %s::text[]) AS i (ord, d, b, t)
     LEFT JOIN LATERAL (SELECT state, trusted, valid_days FROM empi_identifier_domain
                        WHERE code = i.d LIMIT 1) sd ON true
-    LEFT JOIN LATERAL (SELECT mpi, since FROM empi_identifier
+    LEFT JOIN LATERAL (SELECT mpi, since, medium_id FROM empi_identifier
                        WHERE i.t = '' AND domain = i.d AND number_blind = i.b AND state = 'active'
-                       UNION ALL SELECT mpi, claimed_at FROM empi_certificate
+                       UNION ALL SELECT mpi, claimed_at, NULL FROM empi_certificate
                        WHERE i.t <> '' AND id_type = i.t AND id_blind = i.b LIMIT 1) o ON true
+    LEFT JOIN LATERAL (SELECT status FROM empi_medium WHERE medium_id = o.medium_id LIMIT 1) om ON true
     LEFT JOIN LATERAL (SELECT coalesce(current_mpi, mpi) AS mpi FROM empi_person WHERE mpi = o.mpi LIMIT 1) w ON true
     {_OF_PERSON}
 """  # noqa: S608 -- put together from constants
@@ -161,6 +163,43 @@ HISTORY: Final = """
     ORDER BY e.since, e.relation_id
 """
 
-SEALED_OF: Final = """
-    SELECT mpi, sealed, sex, birth_date, state FROM empi_person WHERE mpi = ANY(%s::uuid[])
+SAID_OF: Final = """
+    SELECT mpi, sealed FROM empi_contribution WHERE mpi = ANY(%s::uuid[])
+"""
+"""What providers said of a person: the numbers of certificates that her golden record does not show."""
+
+MEDIA: Final = """
+    INSERT INTO empi_medium AS m (medium_id, kind, number_blind, number_sealed, chip_blind, chip_sealed, status, issuer,
+                             issued_on, valid_to, version, since, changed_at)
+    SELECT i, k, b, s, cb, cs, t, u, d, e, v, %s::timestamptz, %s::timestamptz
+    FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::bytea[], %s::bytea[], %s::bytea[], %s::text[], %s::text[],
+                %s::date[], %s::date[], %s::bigint[]) AS x (i, k, b, s, cb, cs, t, u, d, e, v)
+    ORDER BY i
+    ON CONFLICT (medium_id) DO UPDATE SET status = excluded.status, issuer = excluded.issuer,
+        version = excluded.version, changed_at = excluded.changed_at WHERE m.version < excluded.version
+    RETURNING medium_id, status
+"""
+
+MEDIUM_STATUS: Final = """
+    UPDATE empi_medium m SET status = i.t, version = i.v, changed_at = %s::timestamptz
+    FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS i (id, t, v)
+    WHERE m.medium_id = i.id AND m.version < i.v RETURNING m.medium_id, m.status
+"""
+
+END_OF_MEDIA: Final = """
+    UPDATE empi_identifier e SET state = 'ended', ended_at = %s::timestamptz, ended_reason = i.r
+    FROM unnest(%s::text[], %s::text[]) AS i (id, r)
+    WHERE e.medium_id = i.id AND e.state = 'active' RETURNING e.relation_id
+"""
+
+TIE: Final = """
+    UPDATE empi_identifier e SET medium_id = i.m FROM unnest(%s::text[], %s::text[]) AS i (id, m)
+    WHERE e.relation_id = i.id AND e.medium_id IS NULL
+"""
+
+MEDIA_OF: Final = """
+    SELECT m.medium_id, m.kind, m.status, m.issuer, m.issued_on, m.valid_to, m.version, m.number_sealed, m.chip_sealed,
+           EXISTS (SELECT 1 FROM empi_identifier e WHERE e.medium_id = m.medium_id AND e.state = 'active')
+    FROM unnest(%s::text[]) AS i (id)
+    JOIN LATERAL (SELECT * FROM empi_medium WHERE medium_id = i.id LIMIT 1) m ON true
 """

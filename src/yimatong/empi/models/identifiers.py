@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -89,6 +90,7 @@ medium = Table(
     Column("issuer", Text, nullable=False),
     Column("issued_on", Date),
     Column("valid_to", Date),
+    Column("version", BigInteger, nullable=False, server_default=text("1")),
     Column("since", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("medium_id"),
@@ -99,7 +101,8 @@ medium = Table(
 """卡索引: one card or certificate: its number, type, chip number, status and issuer (guiding plan 5.2.5.2).
 
 ``kind`` is the code of the domain that its number is of. ``medium_id`` is the id that its own registry knows it by: the
-registry decides which of several cards with one number is in force, this index repeats it.
+registry decides which of several cards with one number is in force, this index repeats it. ``version`` is the card's
+that was told last: what is told late changes nothing.
 """
 
 identifier = Table(
