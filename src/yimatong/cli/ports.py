@@ -20,6 +20,7 @@ OFFSETS = {
     "institution-front": 20,
     "internet-front": 30,
     "worker": 40,
+    "health": 50,
     "sandbox": 90,
     "sandbox-control": 91,
 }

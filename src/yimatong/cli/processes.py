@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-PROCESSES = ("sandbox", "core", "institution-front", "internet-front", "web", "worker")
+PROCESSES = ("sandbox", "core", "institution-front", "internet-front", "web", "health", "worker")
 """In the order of the start."""
 
 HEALTH = {"sandbox": "/health/live"}

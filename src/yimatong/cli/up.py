@@ -28,6 +28,7 @@ TITLES = {
     "core": "核心服务 core",
     "institution-front": "院内前置 institution front",
     "internet-front": "互联网前置 internet front",
+    "health": "医疗互操作接口 health interfaces (FHIR)",
     "sandbox": "外部系统模拟 outside world",
 }
 

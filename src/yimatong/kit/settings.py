@@ -30,6 +30,7 @@ class Addresses(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     institution_front: str = "http://127.0.0.1:8420"
     internet_front: str = "http://127.0.0.1:8430"
     web: str = "http://127.0.0.1:8400"
+    health: str = "http://127.0.0.1:8450"
     sandbox: str = "http://127.0.0.1:8490"
     sandbox_control: str = "http://127.0.0.1:8491"
 
@@ -54,6 +55,18 @@ class CryptoMachine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """How long a request waits for a session, or for another call to end, before it is refused."""
     serialised: bool = True
     """Whether no two calls of the library run at once; say no only where its maker promises thread safety."""
+
+
+class Hl7Partner(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A system that may send HL7 v2 messages, and the caller that it stands for (docs/spec/hl7v2.md)."""
+
+    application: str = ""
+    """MSH-3; empty for any."""
+    facility: str = ""
+    """MSH-4; empty for any."""
+    caller_id: str
+    networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Addresses that it may send from."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -113,6 +126,20 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """How many family members one guardian's phone may manage."""
     statistics_min_cell: Annotated[int, msgspec.Meta(ge=3, le=1000)] = 10
     """The smallest count of persons that statistics tell, and the step to which all counts are rounded."""
+    webhook_hosts: tuple[str, ...] = ()
+    """Where subscriptions may be delivered: host names, ``.endings``, networks; empty: any host that is not internal."""
+    subscribers_to_all: tuple[str, ...] = ()
+    """Callers (by id) who may subscribe to the changes of all persons."""
+    health_public_url: str = ""
+    """Under which callers outside reach the health interfaces, as the reverse proxy serves it; empty: ``addresses``."""
+    health_requests_per_s: float = 100.0
+    """How many requests a second one caller may send to a process of the health interfaces; 0 for any number."""
+    health_open_caller: str = ""
+    """Demonstration on this machine only: the caller that counts where a request brings no credentials."""
+    changes_keep_days: int = 90
+    """How many days changes of persons are kept after every reader has them behind it."""
+    hl7v2_partners: tuple[Hl7Partner, ...] = ()
+    """Who may send HL7 v2 messages, the first that fits counts; with none no message is taken."""
     front_id: str = ""
     """Caller id of this process when it is a front."""
     front_secret: str = ""

@@ -31,13 +31,12 @@ _CJK: Final = re.compile("[\u3400-\u9fff]")
 class Said(msgspec.Struct, frozen=True, kw_only=True):
     """What a Patient says. ``numbers`` are its identifiers of known domains, by the Patient's own order.
 
-    ``replaced_by``: the link of a retired record (a Reference), empty for none. ``died_on`` is None when nobody died.
+    ``died_on`` is None when nobody died.
     """
 
     resident: Stated
     numbers: tuple[SourceNumber, ...]
     active: bool
-    replaced_by: Resource
     died_on: date | None
 
 
@@ -70,7 +69,6 @@ def said(patient: Resource, systems: Systems, *, path: str = "Patient") -> Said:
         resident=resident,
         numbers=tuple(n for n in numbers if n is not certificate),
         active=patient.get("active", True) is not False,
-        replaced_by=_replaced_by(patient, path),
         died_on=_died_on(patient),
     )
 
@@ -229,7 +227,12 @@ def _died_on(patient: Resource) -> date | None:
         raise ElementRefused(path="Patient.deceasedDateTime", reason="no such day") from error
 
 
-def _replaced_by(patient: Resource, path: str) -> Resource:
+def replaced_by(patient: Resource, *, path: str = "Patient") -> Resource:
+    """Return the Reference to who survived a retired record, empty for one that is not retired.
+
+    Raises:
+        ElementRefused: more than one. ElementMissing: a link to nobody.
+    """
     links = [each for each in patient.get("link", ()) if each.get("type") == "replaced-by"]
     if len(links) > 1:
         raise ElementRefused(path=f"{path}.link", reason="more than one replaced-by")

@@ -1,0 +1,180 @@
+"""Persons as a caller of the health interfaces sees them: found, read, masked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row
+
+from yimatong.access.caller import PLATFORM, Caller, Scope
+from yimatong.crypto.vault import Vault
+from yimatong.empi.errors import NothingSelective, PersonNotFound
+from yimatong.empi.identifiers import queries as identifiers
+from yimatong.empi.identifiers.queries import Number
+from yimatong.empi.merges import queries as pointers
+from yimatong.empi.persons import queries as persons
+from yimatong.empi.persons.schemas import PersonRecord
+from yimatong.empi.registration.schemas import SourceNumber
+from yimatong.empi.search.schemas import PersonHit, PersonQuery
+from yimatong.empi.subscriptions import queries as records
+from yimatong.kit.db import Connection, raw
+from yimatong.kit.masking import Personal
+
+SCANNED_MAX: Final = 500
+"""How many persons an index may hold at most to be looked through one by one where a search has no selective fact."""
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """A person as a caller may see her. ``replaced_by``: the reference of the survivor of a retired one, else empty."""
+
+    hit: PersonHit
+    version: int
+    replaced_by: str = ""
+
+
+class Lookup(msgspec.Struct, frozen=True, kw_only=True):
+    """How candidates are found: by references, by numbers (every group of alternatives), else by queries together.
+
+    ``inactive``: cancelled and retired persons count, too.
+    """
+
+    refs: frozenset[str] | None = None
+    numbers: tuple[tuple[SourceNumber, ...], ...] = ()
+    queries: tuple[PersonQuery, ...] = ()
+    inactive: bool = False
+
+
+class People:
+    """Reads persons inside an open transaction for one caller at one moment."""
+
+    def __init__(self, connection: Connection, vault: Vault, caller: Caller, *, now: datetime) -> None:
+        """Name who reads."""
+        self._connection = connection
+        self._vault = vault
+        self._caller = caller
+        self._now = now
+
+    async def mpi(self, ref: str) -> UUID:
+        """Return the id behind a reference; it need not exist."""
+        return UUID(await self._vault.mpi_from_ref(self._caller.holder, ref))
+
+    async def person(self, ref: str) -> Shown:
+        """Return a person by reference, a retired one as herself.
+
+        Raises:
+            PersonNotFound: none.
+        """
+        mpi = await self.mpi(ref)
+        rows = await pointers.rows(self._connection, [mpi])
+        if mpi not in rows:
+            raise PersonNotFound
+        return (await self._shown(list(rows.values()), clear=False))[0]
+
+    async def look_up(self, wanted: Lookup, *, keep: Callable[[Shown], bool]) -> list[Shown]:
+        """Return everybody who fits, as the caller may see them, in a stable order.
+
+        ``keep`` judges a person unmasked.
+
+        Raises:
+            NothingSelective: too few facts for an index of this size. TooManyCandidates, DomainNotYours.
+        """
+        ranks = await self._candidates(wanted)
+        rows = await pointers.rows(self._connection, list(ranks))
+        listed = [row for row in rows.values() if wanted.inactive or row.state == "live"]
+        clear = await self._shown(listed, clear=True, ranks=ranks)
+        kept = {row.mpi for row, each in zip(listed, clear, strict=True) if keep(each)}
+        shown = await self._shown([row for row in listed if row.mpi in kept], clear=False, ranks=ranks)
+        return sorted(shown, key=lambda each: (-each.hit.rank, each.hit.mpi_ref))
+
+    async def _candidates(self, wanted: Lookup) -> Mapping[UUID, float]:
+        """Return candidates with how well they fit."""
+        if wanted.refs is None and not wanted.numbers:
+            try:
+                return await self._searched(wanted.queries)
+            except NothingSelective:
+                return dict.fromkeys(await self._everybody(), 0.0)
+        found: set[UUID] | None = None
+        if wanted.refs is not None:
+            found = {await self.mpi(ref) for ref in wanted.refs}
+        for group in wanted.numbers:
+            asked = [(number.domain, number.number) for number in group]
+            holders = await identifiers.holders(await raw(self._connection), asked, blinder=await self._vault.blinder())
+            found = set(holders.values()) if found is None else found & set(holders.values())
+        return dict.fromkeys(found or (), 0.0)
+
+    async def _searched(self, queries: Sequence[PersonQuery]) -> Mapping[UUID, float]:
+        raise NothingSelective
+
+    async def _everybody(self) -> Sequence[UUID]:
+        found = await persons.with_tokens(self._connection, [], limit=SCANNED_MAX + 1)
+        if len(found) > SCANNED_MAX:
+            raise NothingSelective
+        return found
+
+    async def _shown(
+        self, rows: Sequence[Row[Any]], *, clear: bool, ranks: Mapping[UUID, float] | None = None
+    ) -> list[Shown]:
+        sealer, blinder = await self._vault.sealer(), await self._vault.blinder()
+        refer = await self._vault.referrer(self._caller.holder)
+        scope: Scope = PLATFORM if clear else self._caller.scope
+        numbers = await identifiers.of_persons(
+            await raw(self._connection),
+            [row.mpi for row in rows],
+            sealer=sealer,
+            blinder=blinder,
+            now=self._now,
+            scope=scope,
+        )
+        shown = []
+        for row in rows:
+            known = persons.record(sealer, row)
+            whole = clear or await self._sees(row.mpi)
+            rank = (ranks or {}).get(row.mpi, 0.0)
+            shown.append(
+                Shown(
+                    hit=_hit(row, known, numbers[row.mpi], refer(row.mpi.hex), whole=whole, rank=rank),
+                    version=row.version,
+                    replaced_by=refer(row.current_mpi.hex) if row.current_mpi else "",
+                )
+            )
+        return shown
+
+    async def _sees(self, mpi: UUID) -> bool:
+        """Say whether a caller sees a person unmasked: a provider who has a record of her does."""
+        return await records.has_record(self._connection, mpi, holder=self._caller.holder)
+
+
+class Seen(PersonHit, frozen=True, kw_only=True):
+    """A person found, with what the health interfaces tell besides."""
+
+    mother_name: str = ""
+
+
+def _hit(
+    row: Row[Any], known: PersonRecord, numbers: Collection[Number], ref: str, *, whole: bool, rank: float
+) -> Seen:
+    def told(text: Personal) -> str:
+        return str.__str__(text) if whole else text.masked if text else ""
+
+    return Seen(
+        mpi_ref=ref,
+        name=told(known.name),
+        sex=known.sex,
+        birth_date=known.birth_date,
+        id_type=known.id_type,
+        id_number=told(known.id_number),
+        phone=told(known.phone),
+        address=told(known.address),
+        region_code=row.region_code or "",
+        marital=known.marital,
+        nation=known.nation,
+        state=row.state,
+        deceased_on=known.deceased_on,
+        identifiers=tuple(SourceNumber(domain=each.domain, number=each.number) for each in numbers),
+        rank=rank,
+        mother_name=told(known.mother_name),
+    )
