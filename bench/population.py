@@ -1,7 +1,7 @@
 """``ymt bench population``: a made-up Chinese population with the truth, for judging linkage; nobody in it exists.
 
-Families live together: a couple, children (some of them twins), at times a grandparent; they share the address and often
-the phone. Each person is registered once to four times, and later registrations err as people and windows err: numbers
+Families live together: a couple, children (some of them twins), at times a grandparent; they share the address and
+often the phone. Each person is registered once to four times, and later registrations err as people and windows err: numbers
 left out or mistyped, phones and addresses changed, dates slipped, names by ear, by look, in traditional form or in
 pinyin, newborns under their mother's name. Every rate is an argument; the same seed makes the same rows.
 
@@ -82,6 +82,7 @@ class Person:
 
     @property
     def name(self) -> str:
+        """Surname and given name, or own name and father's."""
         return self.surname + self.given
 
 
@@ -168,7 +169,7 @@ class Population:
                 child.id_number = mother.id_number if draw.random() < 0.2 else child.id_number
         return children
 
-    def person(
+    def person(  # noqa: PLR0917 -- the facts of a person in their usual order
         self, sex: str, surname: str, age: int, county: str, address: str, phone: str, *, born: date | None = None
     ) -> Person:
         """Draw somebody; without a phone she has one of her own."""
