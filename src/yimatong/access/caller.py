@@ -116,6 +116,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
             raise NotPermitted(permission=permission)
 
     @property
+    def holder(self) -> str:
+        """Return in whose name it acts: its institution, else itself; its references to persons are made for that."""
+        return self.institution_id or self.caller_id
+
+    @property
     def scope(self) -> Scope:
         """Return whose rows this caller may see."""
         return Scope(institution_id=self.institution_id, caller_id=self.caller_id)

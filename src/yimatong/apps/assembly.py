@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 from sqlalchemy import text
 
+from yimatong.access.webhooks import Destinations
 from yimatong.cards.records.archive import Archive
 from yimatong.crypto.devices.choice import open_device
 from yimatong.crypto.devices.sdf import SdfDevice
@@ -33,6 +34,11 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     def archive(self) -> Archive:
         """Return the archive of the records of codes."""
         return Archive(self.settings.archive_folder, self.vault)
+
+    @property
+    def destinations(self) -> Destinations:
+        """Return where callers may have deliveries sent to."""
+        return Destinations(production=self.settings.production, hosts=self.settings.webhook_hosts)
 
     @property
     def desk(self) -> Desk:

@@ -7,7 +7,7 @@ that fails is tried again on ``SCHEDULE_S`` and then parked in sight; nothing is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,8 @@ import msgspec
 from sqlalchemy import insert, select, text, update
 
 from yimatong.kit import clock
-from yimatong.kit.db import Connection, Database
+from yimatong.kit.arrays import plain, texts
+from yimatong.kit.db import Connection, Database, RawConnection
 from yimatong.kit.errors import PlatformError
 from yimatong.kit.log import KitLog
 from yimatong.kit.models import outbox
@@ -54,6 +55,25 @@ async def write(
         .returning(outbox.c.id)
     )
     return int(row.scalar_one())
+
+
+_WRITE_MANY = """
+    INSERT INTO kit_outbox (topic, ordering_key, payload, created_at, next_at)
+    SELECT t, k, p::jsonb, %s::timestamptz, %s::timestamptz
+    FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[]) AS i (ord, t, k, p) ORDER BY ord
+"""
+
+
+async def write_many(
+    connection: RawConnection, messages: Sequence[tuple[str, str, Mapping[str, object]]], *, now: datetime
+) -> None:
+    """Put messages, given as (topic, ordering key, payload), into the outbox of the open transaction, in order."""
+    if not messages:
+        return
+    topics, keys, payloads = zip(*messages, strict=True)
+    bodies = texts(msgspec.json.encode(payload).decode() for payload in payloads)
+    columns = (plain(range(len(messages))), texts(topics), texts(keys), bodies)
+    await connection.execute(_WRITE_MANY, (now, now, *columns))
 
 
 _CLAIM = text(

@@ -62,6 +62,8 @@ subscription = Table(
     Column("state", Text, nullable=False, server_default="active"),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
+    Column("held_txid", TransactionId),
+    Column("held_id", BigInteger),
     Column("version", Integer, nullable=False, server_default=text("1")),
     PrimaryKeyConstraint("subscription_id"),
     CheckConstraint("subscriber IN ('caller', 'resident')", name="subscriber"),
@@ -70,11 +72,27 @@ subscription = Table(
     CheckConstraint("(scope = 'domain') = (domain IS NOT NULL)", name="domain"),
     CheckConstraint("payload IN ('native', 'fhir-json', 'fhir-xml')", name="payload"),
     CheckConstraint("state IN ('active', 'paused', 'ended')", name="state"),
+    CheckConstraint("(state = 'paused') = (held_txid IS NOT NULL)", name="held"),
+    CheckConstraint("(held_txid IS NULL) = (held_id IS NULL)", name="held_place"),
+    Index("ix_empi_subscription_wide", "scope", postgresql_where=text("state = 'active' AND mpi IS NULL")),
+    Index("ix_empi_subscription_held", "held_txid", postgresql_where=text("state = 'paused'")),
     Index("ix_empi_subscription_mpi", "mpi", postgresql_where=text("state = 'active' AND mpi IS NOT NULL")),
     Index("ix_empi_subscription_caller", "caller_id"),
 )
 """订阅: who is told of which events of a person, of a domain, or of all, and where.
 
 ``resident``: an app subscribed for the resident herself, to her own record. Deliveries are signed with the caller's
-secret like every webhook of the platform.
+secret like every webhook of the platform. ``held``: up to which change it was told when it was paused; what came since
+is told when it goes on.
 """
+
+change_cursor = Table(
+    "empi_change_cursor",
+    metadata,
+    Column("reader", Text, nullable=False),
+    Column("txid", TransactionId, nullable=False),
+    Column("id", BigInteger, nullable=False),
+    Column("moved_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("reader"),
+)
+"""How far each reader of the changes is (``events.queries``); what is behind all of them may be forgotten."""
