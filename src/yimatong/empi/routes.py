@@ -7,5 +7,6 @@ from yimatong.empi.identifiers.endpoints import ROUTES as IDENTIFIERS
 from yimatong.empi.merges.endpoints import ROUTES as MERGES
 from yimatong.empi.registration.endpoints import ROUTES as REGISTRATION
 from yimatong.empi.statistics.endpoints import ROUTES as STATISTICS
+from yimatong.empi.subscriptions.endpoints import ROUTES as SUBSCRIPTIONS
 
-ROUTES = [*CANCELLING, *IDENTIFIERS, *MERGES, *REGISTRATION, *STATISTICS]
+ROUTES = [*CANCELLING, *IDENTIFIERS, *MERGES, *REGISTRATION, *STATISTICS, *SUBSCRIPTIONS]
