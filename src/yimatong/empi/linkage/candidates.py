@@ -13,11 +13,13 @@ from uuid import UUID
 
 import msgspec
 
+from yimatong.crypto.errors import SealBroken
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.tokens import Blinder
 from yimatong.empi.golden import service as golden
 from yimatong.empi.golden.service import Said
 from yimatong.empi.linkage.engine import Engine
+from yimatong.empi.matching import blocking
 from yimatong.empi.matching.comparators import Prepared
 from yimatong.empi.matching.facts import Facts, Score
 from yimatong.kit.arrays import plain
@@ -83,25 +85,7 @@ _DOMAIN_INDEX: Final = "98"
 
 def block_tokens(blinder: Blinder, facts: Facts) -> list[int]:
     """Return the tokens under which a record is found by similar ones, each once."""
-    return sorted({blinder.block_token(key) for key in _keys(facts)})
-
-
-def _keys(facts: Facts) -> list[str]:
-    try:
-        from yimatong.empi.matching import blocking  # noqa: PLC0415 -- lands in another step
-    except ImportError:
-        born = facts.birth_date
-        return [
-            key
-            for key, good in (
-                (f"i:{facts.id_number}", facts.id_number),
-                (f"nb:{facts.name}:{born}", born),
-                (f"np:{facts.name}:{facts.phone}", facts.phone),
-                (f"pb:{facts.phone}:{born}", facts.phone and born),
-            )
-            if good
-        ]
-    return blocking.block_keys(facts)
+    return sorted({blinder.block_token(key) for key in blocking.block_keys(facts)})
 
 
 async def find(
@@ -115,9 +99,6 @@ async def find(
     """Return the candidates of each record, given as (facts, block tokens), the likeliest first.
 
     ``but``: persons whom the records are of already, in their order (empty: none is in the index).
-
-    Raises:
-        SealBroken: a stored statement was edited.
     """
     found: list[dict[UUID, list[Prepared]]] = [{} for _ in records]
     pairs = [(index, token) for index, (_, tokens) in enumerate(records) for token in tokens]
@@ -132,7 +113,10 @@ async def find(
             continue
         prepared = opened.get(key)
         if prepared is None:
-            prepared = opened[key] = engine.scorer.prepare(facts_of(golden.opened(sealer, row[2:])))
+            try:
+                prepared = opened[key] = engine.scorer.prepare(facts_of(golden.opened(sealer, row[2:])))
+            except SealBroken:  # an edited row is nobody's candidate; the worker raises the alarm
+                continue
         found[index].setdefault(mpi, []).append(prepared)
     return [
         _ranked(engine.scorer.prepare(facts), persons, engine) if persons else []

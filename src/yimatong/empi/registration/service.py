@@ -172,13 +172,18 @@ async def _round(
     await _compare(connection, cases, engine, sealer=sealer)
     wanted = {mpi for each in cases for mpi in (each.person, each.holder, each.numbered) if mpi is not None}
     held, said, behind = await statements.hold(connection, sorted(wanted))
-    opened: dict[UUID, list[Said]] = {}
-    for mpi, stored in said.items():
-        opened[mpi] = [golden.opened(sealer, row) for row in stored]
-    by = Round(held, opened, behind, sealer, blinder, engine, now)
+    by = Round(held, {}, behind, sealer, blinder, engine, now)
     for each, numbers in zip(cases, holders, strict=True):
-        _judge(each, numbers, by)
-    await storing.store(connection, [each for each in cases if each.refusal is None], by)
+        try:
+            for mpi in {each.person, each.holder, each.numbered} & said.keys():
+                by.said.setdefault(mpi, [golden.opened(sealer, row) for row in said[mpi]])
+            if each.refusal is None:
+                _judge(each, numbers, by)
+        except PlatformError as broken:  # her row was edited: her neighbours are registered all the same
+            each.refusal = broken
+    kept = [each for each in cases if each.refusal is None]
+    if kept:
+        await storing.store(connection, kept, by)
     refused = [(each, each.certificate) for each in cases if each.refusal is not None and each.claimed]
     claims = [(*certificate, each.proposed) for each, certificate in refused if certificate is not None]
     if claims:
@@ -194,7 +199,10 @@ async def _look_up(
     ]
     known, held = await statements.look_up(connection, [each.source for each in cases], certificates)
     for index, row in known.items():
-        cases[index].person, cases[index].known = row[0], golden.opened(sealer, row[1:])
+        try:
+            cases[index].person, cases[index].known = row[0], golden.opened(sealer, row[1:])
+        except PlatformError as broken:
+            cases[index].refusal = broken
     for index, mpi in held.items():
         cases[index].holder = mpi
     asked = [
@@ -214,7 +222,11 @@ async def _look_up(
 
 async def _compare(connection: RawConnection, cases: Sequence[Case], engine: Engine, *, sealer: Sealer) -> None:
     """Compare the records that nothing else identifies with everybody whom the blocking finds."""
-    open_ones = [each for each in cases if each.known is None and each.holder is None and each.numbered is None]
+    open_ones = [
+        each
+        for each in cases
+        if each.known is None and each.holder is None and each.numbered is None and each.refusal is None
+    ]
     ranked = await candidates.find(
         connection, [(each.facts, each.tokens) for each in open_ones], sealer=sealer, engine=engine
     )
