@@ -188,12 +188,13 @@ def add_frequencies(connection: DuckDBPyConnection, model: Model, *, records: st
             f"frequency_{number}",
             pa.table({"value": pa.array(values, pa.string()), "bits": pa.array(values.values(), pa.float64())}),
         )
-        columns.append(
-            f"CASE WHEN p.{column} IS NULL THEN NULL ELSE coalesce(f{number}.bits, {unseen!r}::DOUBLE) END AS tf_{column}"
-        )
+        bits = f"coalesce(f{number}.bits, {unseen!r}::DOUBLE)"
+        columns.append(f"CASE WHEN p.{column} IS NULL THEN NULL ELSE {bits} END AS tf_{column}")
         joins.append(f"LEFT JOIN frequency_{number} f{number} ON f{number}.value = p.{column}::VARCHAR")
+    given = [row[0] for row in connection.execute(f"DESCRIBE {records}").fetchall()]
+    kept = ", ".join(f"p.{name}" for name in given if not name.startswith("tf_"))
     connection.execute(
-        f"CREATE OR REPLACE TABLE {records} AS SELECT p.*, {', '.join(columns)}"  # noqa: S608 -- our own columns
+        f"CREATE OR REPLACE TABLE {records} AS SELECT {kept}, {', '.join(columns)}"  # noqa: S608 -- our own columns
         f" FROM {records} p {' '.join(joins)}"
     )
     for number in range(len(model.frequencies)):
