@@ -183,6 +183,11 @@ def test_late_and_repeated_messages_change_nothing(
 
 
 _OTHER = "(SELECT vuid FROM cards_account WHERE state <> 'alias' AND vuid <> x.vuid ORDER BY vuid LIMIT 1)"
+_INDEXED = (
+    "INSERT INTO empi_medium (medium_id, kind, number_blind, number_sealed, status, issuer, since, changed_at)"
+    " SELECT 'pcd_' || repeat('{0}', 32), kind, number_blind, number_sealed, status, issuer, since, changed_at"
+    " FROM empi_medium WHERE medium_id = %(card)s"
+)
 PLANTS = {
     "account_unknown": "DELETE FROM cards_registry_resident WHERE vuid = %(vuid)s",
     "entry_account": f"UPDATE cards_registry_resident x SET vuid = {_OTHER} WHERE vuid = %(vuid)s",
@@ -199,11 +204,15 @@ PLANTS = {
     "link_differs": "UPDATE cards_account_card SET state = 'lost', version = 4000000000 WHERE card_id = %(card)s",
     "link_of_nobody": "INSERT INTO cards_account_card SELECT 'pcd_' || repeat('0', 32), vuid, card_type, number_end,"
     " issuer, state, version, issued_at, heard_at FROM cards_account_card WHERE card_id = %(card)s",
-    "duplicate_number": "INSERT INTO cards_physical_card (card_id, card_type, number_blind, number_end, sealed, issuer,"
+    "index_missing": "DELETE FROM empi_medium WHERE medium_id = %(card)s",
+    "index_differs": "UPDATE empi_medium SET status = 'cancelled', version = 4000000000 WHERE medium_id = %(card)s",
+    "duplicate_number": f"WITH x AS ({_INDEXED.format('1')}) INSERT INTO cards_physical_card"
+    " (card_id, card_type, number_blind, number_end, sealed, issuer,"
     " state, id_type, id_blind, vuid, issued_at, changed_at) SELECT 'pcd_' || repeat('1', 32), card_type,"
     " number_blind, number_end, sealed, issuer, state, id_type, id_blind, vuid, now(), now()"
     " FROM cards_physical_card WHERE card_id = %(card)s",
-    "duplicate_chip": "INSERT INTO cards_physical_card (card_id, card_type, number_blind, chip_blind, number_end,"
+    "duplicate_chip": f"WITH x AS ({_INDEXED.format('2')}) INSERT INTO cards_physical_card"
+    " (card_id, card_type, number_blind, chip_blind, number_end,"
     " sealed, issuer, state, id_type, id_blind, vuid, issued_at, changed_at) SELECT 'pcd_' || repeat('2', 32),"
     " card_type, 'another', chip_blind, number_end, sealed, issuer, state, id_type, id_blind, vuid, now(), now()"
     " FROM cards_physical_card WHERE card_id = %(card)s",

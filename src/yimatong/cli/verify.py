@@ -74,7 +74,7 @@ async def _run(current: settings.Settings, *, mend: bool) -> Result:
                 break
             for start in range(0, len(left), repair.BATCH):
                 async with parts.db.transaction() as connection:
-                    await repair.mend(connection, left[start : start + repair.BATCH], now=clock.now())
+                    await repair.mend(connection, parts.vault, left[start : start + repair.BATCH], now=clock.now())
             await _deliver(parts)
             before = left
             _, left = await _look(parts.db)

@@ -13,10 +13,12 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import text
 
+from yimatong.cards.registry import indexing
 from yimatong.cards.registry.announcing import CARDS_CHANGED
 from yimatong.cards.topics import ACCOUNTS_CHANGED
+from yimatong.empi.identifiers import media
 from yimatong.empi.persons import queries as persons
-from yimatong.kit.db import Connection, Database
+from yimatong.kit.db import Connection, Database, raw
 
 BATCH_ROWS = 2000
 
@@ -33,6 +35,8 @@ KINDS: Final[dict[str, tuple[str, str]]] = {
     "link_missing": ("账户一侧没有该实体卡", "account does not know its card"),
     "link_differs": ("账户一侧的实体卡信息不符", "account knows its card otherwise"),
     "link_of_nobody": ("账户一侧的实体卡不存在", "account knows a card that the registry has not"),
+    "index_missing": ("卡索引中没有该实体卡", "the card index does not have the card"),
+    "index_differs": ("卡索引中的实体卡信息不符", "the card index has the card otherwise"),
     "duplicate_number": ("同一卡号有多张有效卡", "several cards in force with one number"),
     "duplicate_chip": ("同一芯片号有多张有效卡", "several cards in force with one chip"),
 }
@@ -100,7 +104,8 @@ _ENTRIES = text(
 
 _CARDS = text(
     """
-    SELECT c.card_id, c.id_type, c.id_blind, c.vuid, r.mpi, r.vuid AS holder_vuid, a.card_id AS linked,
+    SELECT c.card_id, c.id_type, c.id_blind, c.vuid, c.state, c.issuer, r.mpi, r.vuid AS holder_vuid,
+           a.card_id AS linked,
            (a.vuid, a.card_type, a.number_end, a.issuer, a.state) IS DISTINCT FROM
            (c.vuid, c.card_type, c.number_end, c.issuer, c.state) AS differs
     FROM cards_physical_card c
@@ -214,9 +219,23 @@ async def _walk_cards(db: Database, progress: Progress, rows: int) -> AsyncItera
                 if kind:
                     person = row.mpi or claims.get((row.id_type, bytes(row.id_blind)))
                     found.append(Divergence(kind=kind, key=row.card_id, person=person, seen=row.vuid))
+            found += await _index_faults(connection, seen)
             settled = await _unless_told(connection, found)
         after, progress.cards = seen[-1].card_id, progress.cards + len(seen)
         yield settled
+
+
+async def _index_faults(connection: Connection, rows: Sequence[Any]) -> list[Divergence]:
+    """Compare cards with the card index; it is told in the card's own transaction, so nothing is ever on its way."""
+    known = await media.standing(await raw(connection), [row.card_id for row in rows])
+    found = []
+    for row in rows:
+        there = known.get(row.card_id)
+        if there is None:
+            found.append(Divergence(kind="index_missing", key=row.card_id))
+        elif (there.status, there.issuer) != (indexing.STATUS[row.state], row.issuer):
+            found.append(Divergence(kind="index_differs", key=row.card_id, version=there.version))
+    return found
 
 
 def _card_fault(row: Any) -> str:
@@ -257,7 +276,7 @@ async def _unless_told(connection: Connection, found: Sequence[Divergence]) -> l
     return [
         each
         for each in found
-        if each.kind == "alias_chain"
+        if each.kind in ("alias_chain", "index_missing", "index_differs")
         or not ((each.person is not None and each.person.hex in told_persons) or each.key in told_cards)
     ]
 

@@ -1,6 +1,6 @@
 """What the card index (卡索引) of the person index is told.
 
-Physical cards are told of in the transaction that changed them, electronic cards with the announcement of their account.
+Physical cards are told of in the transaction that changed them, electronic cards with the news of their accounts.
 """
 
 from __future__ import annotations

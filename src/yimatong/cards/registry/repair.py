@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Row, select, text, update
 
 from yimatong.cards.models import account, physical_card
@@ -14,6 +15,9 @@ from yimatong.cards.registry import indexing, queries
 from yimatong.cards.registry.announcing import announce_cards, announce_gone, announce_persons
 from yimatong.cards.registry.divergence import Divergence
 from yimatong.cards.registry.queries import LIVE_STATES
+from yimatong.cards.registry.service import aad
+from yimatong.crypto.errors import SealBroken
+from yimatong.crypto.vault import Vault
 from yimatong.kit.db import Connection
 
 BATCH = 200
@@ -24,6 +28,17 @@ _OF_PERSONS = frozenset(
     }
 )
 _OF_CARDS = frozenset({"card_account", "link_missing", "link_differs"})
+
+_OF_INDEX = frozenset({"index_missing", "index_differs"})
+
+_RAISE = text(
+    """
+    UPDATE cards_physical_card c SET version = greatest(c.version, i.held) + 1
+    FROM unnest(cast(:cards AS text[]), cast(:held AS bigint[])) AS i (card_id, held), cards_registry_resident r
+    WHERE c.card_id = i.card_id AND r.id_type = c.id_type AND r.id_blind = c.id_blind
+    RETURNING c.*, r.mpi
+    """
+)
 
 _TELL_AGAIN = text(
     """
@@ -37,8 +52,9 @@ _TELL_AGAIN = text(
 )
 
 
-async def mend(connection: Connection, found: Sequence[Divergence], *, now: datetime) -> None:
+async def mend(connection: Connection, vault: Vault, found: Sequence[Divergence], *, now: datetime) -> None:
     """Write the announcements that mend these divergences; what needs a person to decide is left alone."""
+    await _tell_index(connection, vault, [each for each in found if each.kind in _OF_INDEX], now=now)
     by_person: dict[UUID, Divergence] = {}
     for each in found:
         if each.kind in _OF_PERSONS and each.person is not None:
@@ -63,6 +79,22 @@ async def mend(connection: Connection, found: Sequence[Divergence], *, now: date
             await _straighten(connection, each.key, each.person)
         elif each.kind.startswith("duplicate_"):
             await _settle(connection, each.key, now=now)
+
+
+async def _tell_index(connection: Connection, vault: Vault, found: Sequence[Divergence], *, now: datetime) -> None:
+    """Tell the card index of cards again, with a version that is newer than the one it has."""
+    if not found:
+        return
+    sealer, blinder = await vault.sealer(), await vault.blinder()
+    held = {each.key: each.version for each in found}
+    told = []
+    for row in await connection.execute(_RAISE, {"cards": list(held), "held": list(held.values())}):
+        try:
+            number, chip = msgspec.json.decode(sealer.unseal(bytes(row.sealed), aad(row.card_id)))
+        except SealBroken:  # the row was edited: a person has to look at it, the others are mended
+            continue
+        told.append(indexing.card(row, number=number, chip_number=chip, mpi=row.mpi))
+    await indexing.tell_cards(connection, told, sealer=sealer, blinder=blinder, now=now)
 
 
 async def _straighten(connection: Connection, vuid: str, mpi: UUID) -> None:
