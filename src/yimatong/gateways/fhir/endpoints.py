@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from litestar import Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
+from litestar.params import PathParameter
 
 from yimatong.gateways.errors import BodyFormatUnsupported, ParameterInvalid
 from yimatong.gateways.fhir import (
@@ -26,6 +27,7 @@ from yimatong.gateways.health.core import Asker, Index
 PREFIX: Final = "/fhir"
 
 AnyRequest = Request[Any, Any, Any]
+IdInPath = Annotated[str, PathParameter(max_length=64)]
 
 
 def asker_of(request: AnyRequest) -> Asker:
@@ -77,7 +79,7 @@ async def _search(request: AnyRequest, given: Asked, index: Index, base: str) ->
 
 @get(f"{PREFIX}/Patient/{{patient_id:str}}", permission="persons:read", reads="personal", include_in_schema=False)
 async def read_patient(
-    patient_id: str, request: AnyRequest, index: NamedDependency[Index], fhir_base: NamedDependency[str]
+    patient_id: IdInPath, request: AnyRequest, index: NamedDependency[Index], fhir_base: NamedDependency[str]
 ) -> Response[bytes]:
     """Retrieve Patient Resource (ITI-78, 2:3.78.4.3)."""
     given = asked(request)
@@ -148,7 +150,7 @@ async def feed(request: AnyRequest, index: NamedDependency[Index], fhir_base: Na
     )
 
 
-@delete(f"{PREFIX}/Patient", permission="persons:register", include_in_schema=False, status_code=204)
+@delete(f"{PREFIX}/Patient", permission="persons:register", include_in_schema=False, status_code=200)
 async def remove(request: AnyRequest, index: NamedDependency[Index]) -> Response[bytes]:
     """Patient Identity Feed FHIR: remove an identifier, by conditional delete (ITI-104)."""
     given, asker = asked(request), asker_of(request)
@@ -187,7 +189,7 @@ async def subscribe(
 
 @get(f"{PREFIX}/Subscription/{{subscription_id:str}}", permission="persons:subscribe", include_in_schema=False)
 async def read_subscription(
-    subscription_id: str, request: AnyRequest, index: NamedDependency[Index]
+    subscription_id: IdInPath, request: AnyRequest, index: NamedDependency[Index]
 ) -> Response[bytes]:
     """Get Patient Subscription (ITI-94)."""
     given, asker = asked(request), asker_of(request)
@@ -198,7 +200,7 @@ async def read_subscription(
 
 @put(f"{PREFIX}/Subscription/{{subscription_id:str}}", permission="persons:subscribe", include_in_schema=False)
 async def switch_subscription(
-    subscription_id: str, request: AnyRequest, index: NamedDependency[Index], fhir_base: NamedDependency[str]
+    subscription_id: IdInPath, request: AnyRequest, index: NamedDependency[Index], fhir_base: NamedDependency[str]
 ) -> Response[bytes]:
     """Enable or disable a subscription (ITI-94): by its status, ``off`` or ``requested``."""
     given, asker = asked(request), asker_of(request)
@@ -213,9 +215,9 @@ async def switch_subscription(
     f"{PREFIX}/Subscription/{{subscription_id:str}}",
     permission="persons:subscribe",
     include_in_schema=False,
-    status_code=204,
+    status_code=200,
 )
-async def unsubscribe(subscription_id: str, request: AnyRequest, index: NamedDependency[Index]) -> Response[bytes]:
+async def unsubscribe(subscription_id: IdInPath, request: AnyRequest, index: NamedDependency[Index]) -> Response[bytes]:
     """Delete a subscription (ITI-94)."""
     given, asker = asked(request), asker_of(request)
     await index.end_subscription(asker, subscribing.id_of(subscription_id))

@@ -51,7 +51,7 @@ async def read(index: Index, asker: Asker, patient_id: str, *, base: str) -> tup
     if _REF.fullmatch(patient_id) is None:
         raise PersonNotFound
     shown = await index.person(asker, patient_id)
-    systems = await index.systems(asker)
+    systems = await index.systems(asker, _codes([shown]))
     return _patient(shown, base=base, systems=systems, domains=None), shown.version
 
 
@@ -89,6 +89,7 @@ async def search(index: Index, asker: Asker, given: Asked, *, base: str) -> Reso
         found = [each for each in found if any(n.domain in domains for n in _numbers(each.hit, systems))]
     shown = [] if wanted.only_count else found[offset : offset + wanted.count]
     bundle = _bundle(asker, wanted, len(found), base=base)
+    systems = await index.systems(asker, _codes(shown))
     entries = [_entry(each, base=base, systems=systems, domains=domains) for each in shown]
     entries += await _survivors(index, asker, shown, base=base, systems=systems, domains=domains)
     if wanted.ignored:
@@ -162,6 +163,10 @@ async def _domains(index: Index, asker: Asker, wanted: Search) -> frozenset[str]
                 raise SearchDomainUnknown
             codes.add(domain.code)
     return None if codes is None else frozenset(codes)
+
+
+def _codes(shown: Sequence[Shown]) -> set[str]:
+    return {number.domain for each in shown for number in each.hit.identifiers}
 
 
 def _numbers(hit: PersonHit, systems: Systems) -> Iterator[SourceNumber]:

@@ -71,6 +71,7 @@ async def match(index: Index, asker: Asker, query: MatchQuery, *, base: str) -> 
     if query.certain:
         found = [each for each in found if each.grade == "certain"]
         found = found if len(found) == 1 else []
+    systems = await index.systems(asker, {n.domain for each in found for n in each.person.identifiers})
     entries = [
         {
             "fullUrl": f"{base}/Patient/{each.person.mpi_ref}",

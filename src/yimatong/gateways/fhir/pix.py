@@ -116,7 +116,7 @@ async def resolve(index: Index, asker: Asker, wanted: PixQuery, *, base: str) ->
 async def _answer(
     index: Index, asker: Asker, found: Resolved, *, base: str, numbers: bool, asked_by_id: bool
 ) -> Resource:
-    systems = await index.systems(asker)
+    systems = await index.systems(asker, (each.domain for each in found.identifiers))
     listed: list[Resource] = []
     for each in found.identifiers if numbers else ():
         if not each.masked:

@@ -7,7 +7,7 @@ caller's own references (``mpi_ref``).
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
@@ -86,8 +86,20 @@ class Index:
         self._registrations = db.batch(reading(self._register))
         self._systems: dict[str, tuple[float, Systems]] = {}
 
-    async def systems(self, asker: Asker) -> Systems:
-        """Return the identifier domains that a caller may know of: everybody's and its own institution's."""
+    async def systems(self, asker: Asker, codes: Iterable[str] = ()) -> Systems:
+        """Return the identifier domains that a caller may know of: everybody's and its own institution's.
+
+        ``codes`` are further ones that numbers to be shown are of: the caller was trusted with them.
+        """
+        known = await self._listed(asker)
+        missing = sorted({code for code in codes if known.by_code(code) is None})
+        if not missing:
+            return known
+        async with self.db.read() as connection:
+            others = await identifiers.domains_of(await raw(connection), missing)
+        return Systems([*known.all, *others.values()])
+
+    async def _listed(self, asker: Asker) -> Systems:
         key = asker.caller.institution_id or ""
         kept = self._systems.get(key)
         if kept is not None and time.monotonic() - kept[0] < _SYSTEMS_S:

@@ -145,7 +145,10 @@ class People:
 
     async def _sees(self, mpi: UUID) -> bool:
         """Say whether a caller sees a person unmasked: a provider who has a record of her does."""
-        return await records.has_record(self._connection, mpi, holder=self._caller.holder)
+        for provider in dict.fromkeys((self._caller.holder, self._caller.caller_id)):
+            if await records.has_record(self._connection, mpi, holder=provider):
+                return True
+        return False
 
 
 class Seen(PersonHit, frozen=True, kw_only=True):
