@@ -20,6 +20,7 @@ from rich.table import Table
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.registry import divergence, repair, tasks
 from yimatong.cards.registry.divergence import KINDS, Divergence, Progress
+from yimatong.cli import verify_index
 from yimatong.kit import clock, log, settings
 from yimatong.kit.db import Database
 from yimatong.kit.outbox import Relay
@@ -43,6 +44,7 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     verify_app = typer.Typer(help="核对数据是否一致 / prove that books agree.", no_args_is_help=True)
     verify_app.command(name="cards")(cards)
+    verify_app.command(name="index")(verify_index.index)
     app.add_typer(verify_app, name="verify")
 
     @verify_app.callback()

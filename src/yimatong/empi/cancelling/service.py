@@ -26,9 +26,9 @@ from yimatong.empi.cancelling.schemas import Extent, Reason
 from yimatong.empi.errors import BirthDateImpossible, CancelNotAllowed, CancelReasonIncomplete, NotCancelled
 from yimatong.empi.events import service as events
 from yimatong.empi.events.service import Change
-from yimatong.empi.golden import service as golden
 from yimatong.empi.merges import decisions, pointers, queries
 from yimatong.empi.merges.decisions import Method, NewDecision
+from yimatong.empi.merges.remaking import remake
 from yimatong.empi.models import cancellation, contribution, identifier, person
 from yimatong.empi.reviews import statements as reviews
 from yimatong.kit import outbox
@@ -171,7 +171,7 @@ async def _cancel_records(
     ended = await _end(connection, or_(*numbers), now=now) if numbers else []
     version = await pointers.touch(connection, row.mpi, now=now)
     inside = await raw(connection)
-    made_anew = await golden.recompute(inside, [row.mpi], sealer=sealer, blinder=blinder, now=now)
+    made_anew = await remake(inside, [row.mpi], sealer=sealer, blinder=blinder, now=now)
     version = made_anew.get(row.mpi, version)
     kept = await _keep(
         connection,
@@ -317,7 +317,7 @@ async def _undo(
     if known.contributions:
         await connection.execute(_CURRENT_AGAIN, {"ids": list(known.contributions)})
     inside = await raw(connection)
-    made_anew = await golden.recompute(inside, [mpi], sealer=sealer, blinder=blinder, now=now)
+    made_anew = await remake(inside, [mpi], sealer=sealer, blinder=blinder, now=now)
     version = made_anew.get(mpi, version)
     told = [Change(mpi, "restored" if known.extent == "person" else "updated", operator, version)]
     told += [Change(mpi, "linked", operator, version, domain=row.domain) for row in back]

@@ -21,10 +21,10 @@ from yimatong.crypto.tokens import Blinder
 from yimatong.empi.errors import SourceRecordUnknown
 from yimatong.empi.events import service as events
 from yimatong.empi.events.service import Change
-from yimatong.empi.golden import service as golden
 from yimatong.empi.identifiers import service as identifiers
 from yimatong.empi.merges import decisions, pointers, queries, rejections
 from yimatong.empi.merges.decisions import NewDecision
+from yimatong.empi.merges.remaking import remake
 from yimatong.empi.merges.service import merge
 from yimatong.empi.models import block, certificate, contribution, person
 from yimatong.empi.persons.queries import aad
@@ -79,7 +79,7 @@ async def relink(
     inside = await raw(connection)
     await identifiers.relink(inside, [(domain, source_blind)], mpi=new, sealer=sealer, blinder=blinder, now=now)
     versions = {mpi: await pointers.touch(connection, mpi, now=now) for mpi in (old, new)}
-    versions |= await golden.recompute(inside, [old, new], sealer=sealer, blinder=blinder, now=now)
+    versions |= await remake(inside, [old, new], sealer=sealer, blinder=blinder, now=now)
     made = decision._replace(kind="relink", left=old, right=new, contribution_id=rows[-1].contribution_id)
     (decision_id,) = await decisions.write(inside, [made], now)
     if to is None:

@@ -21,11 +21,11 @@ from yimatong.empi import topics
 from yimatong.empi.errors import MergeConflict, MergeNotFound
 from yimatong.empi.events import service as events
 from yimatong.empi.events.service import Change
-from yimatong.empi.golden import service as golden
 from yimatong.empi.merges import decisions, pointers, queries, rejections
 from yimatong.empi.merges.decisions import NewDecision
 from yimatong.empi.merges.pointers import Before
 from yimatong.empi.merges.rejections import lift, reject
+from yimatong.empi.merges.remaking import remake
 from yimatong.empi.merges.rules import CONFLICTS, NEVER, Conflict, conflicts, in_order
 from yimatong.empi.models import merge as merge_table
 from yimatong.empi.reviews import statements as reviews
@@ -171,7 +171,7 @@ async def _merge(
     moved = await pointers.retire(connection, left.members, into=winner.mpi, now=now)
     died = winner.deceased_on or loser.deceased_on
     version = await pointers.touch(connection, winner.mpi, now=now, deceased_on=died)
-    made_anew = await golden.recompute(inside, [winner.mpi], sealer=sealer, blinder=blinder, now=now)
+    made_anew = await remake(inside, [winner.mpi], sealer=sealer, blinder=blinder, now=now)
     version = made_anew.get(winner.mpi, version)
     await reviews.close(
         connection, left.members | right.members, decision_id=decision_id, operator=decision.operator, now=now
@@ -269,7 +269,7 @@ async def _separate(
     await pointers.touch(connection, own.mpi, now=now, **values)
     version = await pointers.touch(connection, others.mpi, now=now)
     both = [undone.retired_mpi, others.mpi]
-    made_anew = await golden.recompute(await raw(connection), both, sealer=sealer, blinder=blinder, now=now)
+    made_anew = await remake(await raw(connection), both, sealer=sealer, blinder=blinder, now=now)
     return made_anew.get(others.mpi, version)
 
 
