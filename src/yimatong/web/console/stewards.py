@@ -103,6 +103,7 @@ async def show_queue(page: NamedDependency[Page]) -> Response[str]:
         high=queries.HIGH_RISK,
         medium=queries.MEDIUM_RISK,
         ago=lambda moment: stewards_shown.ago(page, moment),
+        guard_words=lambda name: stewards_shown.guard_words(page, name),
         start=place_of(f"{PATH}/next", wanted),
         open_at=lambda review_id: place_of(f"{PATH}/{review_id}", wanted),
         first=place_of(PATH, wanted) if after else "",

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from markupsafe import Markup
 
+from yimatong.empi.dossiers import words
 from yimatong.empi.dossiers.schemas import FIELDS, FieldValue, Record, Statement, whole
 from yimatong.kit.clock import business_date
 from yimatong.standards import codes, id_number
@@ -61,7 +62,7 @@ def signed(weight: float) -> str:
     return f"{'+' if rounded > 0 else '−' if rounded < 0 else '±'}{abs(rounded):.1f}"
 
 
-def words(page: Page, name: str, value: str) -> str:
+def said(page: Page, name: str, value: str) -> str:
     """Write a field's value for people: a code in words, anything else as it is."""
     text = whole(value)
     term = _TABLES[name].get(text) if name in _TABLES else None
@@ -75,7 +76,7 @@ def rows(page: Page, left: Record, right: Record) -> list[Row]:
         ours, theirs = (_field(record, name) for record in (left, right))
         if not ours.value and not theirs.value:
             continue
-        texts = marked(words(page, name, ours.value), words(page, name, theirs.value))
+        texts = marked(said(page, name, ours.value), said(page, name, theirs.value))
         same_number = name == "id_number" and texts.standing == "differs" and _one_number(left, right)
         found.append(
             Row(
@@ -127,7 +128,7 @@ def statements(page: Page, record: Record) -> list[tuple[Statement, list[tuple[s
         (
             each,
             [
-                (name, words(page, name, text), whole(text) != whole(record.value(name)))
+                (name, said(page, name, text), whole(text) != whole(record.value(name)))
                 for name, text in each.values.items()
             ],
         )
@@ -167,19 +168,29 @@ def evidence(
 
 
 def evidence_words(page: Page, comparison: str, level: str) -> str:
-    """Write how one comparison came out: ``姓名：读音相同``; unknown names stand as they are."""
+    """Write how one comparison came out: ``姓名：读音相同``; of an older model as far as its words are known."""
     known = page.parts.pages.texts.text_or
-    what = known(page.language, f"compared.{comparison}", comparison)
-    how = known(page.language, f"compared.{comparison}.{level}", known(page.language, f"level.{level}", level))
-    return f"{what}{page.text('acc.colon')}{how}"
+    ours, levels = words.comparisons().get(comparison, (None, {}))
+    what = getattr(ours, page.language) if ours else known(page.language, f"compared.{comparison}", comparison)
+    how = levels.get(level)
+    result = getattr(how, page.language) if how else known(page.language, f"level.{level}", level)
+    return f"{what}{page.text('acc.colon')}{result}"
 
 
 def guards(page: Page, names: Sequence[str]) -> list[tuple[str, str]]:
     """Return what forbids an automatic link, each as (its name in words, what to look at)."""
-    known = page.parts.pages.texts.text_or
     return [
-        (known(page.language, f"guard.{name}", name), known(page.language, f"guard.{name}.why", "")) for name in names
+        (guard_words(page, name), page.parts.pages.texts.text_or(page.language, f"guard.{name}.why", ""))
+        for name in names
     ]
+
+
+def guard_words(page: Page, name: str) -> str:
+    """Write what a guard says."""
+    told = words.guards().get(name)
+    return page.parts.pages.texts.text_or(
+        page.language, f"guard.{name}", getattr(told, page.language) if told else name
+    )
 
 
 def likelihood(probability: float | None) -> str:
