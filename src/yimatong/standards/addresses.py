@@ -68,8 +68,12 @@ def _named() -> tuple[dict[str, list[_Name]], dict[str, tuple[int, ...]]]:
     return found, {first: tuple(sorted(sizes, reverse=True)) for first, sizes in lengths.items()}
 
 
+@lru_cache(maxsize=4096)
 def standardise(text: str) -> Address:
-    """Return the parts of an address; what is not said is empty. Nothing is refused."""
+    """Return the parts of an address; what is not said is empty. Nothing is refused.
+
+    A household's records stand near each other in most sources: the last few thousand answers are kept.
+    """
     plain = _NOISE.sub("", unicodedata.normalize("NFKC", text).casefold())
     region, rest = _region(plain)
     rest = _SPOKEN.sub(lambda found: str(_number(found[1])), rest)

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
+from operator import mul
 from typing import Final
 
 from yimatong.standards.errors import IdNumberBirthDate, IdNumberCheckDigit, IdNumberRegion, IdNumberShape
@@ -47,7 +48,7 @@ def check_digit(first17: str) -> str:
     """
     if not _SEVENTEEN.fullmatch(first17):
         raise IdNumberShape
-    return _CHECK[sum(int(digit) * weight for digit, weight in zip(first17, _WEIGHTS, strict=True)) % 11]
+    return _CHECK[sum(map(mul, map(int, first17), _WEIGHTS)) % 11]
 
 
 def to_18(number15: str) -> str:

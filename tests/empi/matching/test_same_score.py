@@ -6,6 +6,7 @@ import random
 from datetime import date, timedelta
 
 import msgspec
+import pyarrow as pa
 import pytest
 
 from yimatong.empi.linkage import duck, preparing
@@ -14,8 +15,9 @@ from yimatong.empi.matching import model as models
 from yimatong.empi.matching import settings as configuration
 from yimatong.empi.matching import sql
 from yimatong.empi.matching.facts import Facts
-from yimatong.empi.matching.model import Frequencies, Model
+from yimatong.empi.matching.model import Frequencies, Learnt, Model
 from yimatong.empi.matching.scoring import Scorer
+from yimatong.empi.matching.settings import Block, Comparison, Frequency, Settings, Training
 
 _RECORDS, _PAIRS = 1500, 8000
 _NAMES = (
@@ -88,14 +90,51 @@ def _with_frequencies(model: Model, facts: list[Facts]) -> Model:
     return msgspec.structs.replace(model, frequencies=found)
 
 
+_PLAIN = Settings(
+    name="plain",
+    preparation="plain",
+    comparisons=(
+        Comparison(name="id", comparator="slips", columns=("id_number",)),
+        Comparison(
+            name="name",
+            comparator="similar",
+            columns=("name", "address"),
+            frequencies=(Frequency(level="exact", column="name"), Frequency(level="close", column="name", share=0.5)),
+        ),
+        Comparison(name="sex", comparator="exact", columns=("sex",)),
+        Comparison(name="birth", comparator="slips", columns=("birth",)),
+        Comparison(name="phone", comparator="slips", columns=("phone",)),
+        Comparison(name="address", comparator="similar", columns=("address",)),
+    ),
+    blocks=(Block(left=("name",)),),
+    training=Training(blocks=(Block(left=("name",)),), certain=(Block(left=("id_number",)),)),
+    guards=("two_certificates",),
+    certificate="certificate",
+)
+
+
+def _made_up(settings: Settings) -> Model:
+    """Return a model of these settings with shares out of thin air, every level with another weight."""
+    learnt = {}
+    for comparison in settings.comparisons:
+        names = [level.name for level in configuration.comparator(comparison).levels]
+        whole = len(names) * (len(names) + 1) / 2
+        learnt[comparison.name] = {
+            name: Learnt((len(names) - n) / whole, (n + 1) ** 2 / whole**2) for n, name in enumerate(names)
+        }
+    return Model(settings=settings, prior=1e-5, learnt=learnt)
+
+
 @pytest.mark.parametrize("seed", [1, 2])
-def test_online_and_bulk_give_the_same_score(seed: int) -> None:
+@pytest.mark.parametrize("which", ["shipped", "chinese", "plain"])
+def test_online_and_bulk_give_the_same_score(seed: int, which: str) -> None:
     """Of thousands of pairs: weight within 1e-9, the same levels, the same guards."""
     chance = random.Random(seed)
     facts: list[Facts] = []
     while len(facts) < _RECORDS:
         facts.append(_facts(chance, facts[-40:]))
-    model = _with_frequencies(models.default(), facts)
+    given = {"shipped": models.default(), "chinese": _made_up(configuration.shipped()), "plain": _made_up(_PLAIN)}
+    model = _with_frequencies(given[which], facts)
     scorer = Scorer(model)
     prepared = [scorer.prepare(each) for each in facts]
     wanted = [_pair(chance) for _ in range(_PAIRS)]
@@ -109,7 +148,7 @@ def test_online_and_bulk_give_the_same_score(seed: int) -> None:
         assert guarded == bool(score.guards)
         assert scorer.score(prepared[right], prepared[left]).weight == pytest.approx(score.weight, abs=1e-9)
         levels_seen.update((each.comparison, each.level) for each in score.evidence)
-    assert len(levels_seen) >= 0.7 * sum(len(each) + 1 for each in model.learnt.values()), "pairs too much alike"
+    assert len(levels_seen) >= 0.6 * sum(len(each) + 1 for each in model.learnt.values()), "pairs too much alike"
 
 
 def _bulk(model: Model, facts: list[Facts], wanted: list[tuple[int, int]]) -> list[tuple[float, bool, list[str]]]:
@@ -122,7 +161,9 @@ def _bulk(model: Model, facts: list[Facts], wanted: list[tuple[int, int]]) -> li
         assert preparing.load(connection, model.settings, [raw]) == len(facts)
         preparing.add_frequencies(connection, model)
         connection.execute("CREATE TABLE wanted (n INTEGER, l INTEGER, r INTEGER)")
-        connection.executemany("INSERT INTO wanted VALUES (?, ?, ?)", [(n, *pair) for n, pair in enumerate(wanted)])
+        lefts, rights = zip(*wanted, strict=True)
+        connection.register("drawn", pa.table({"n": range(len(wanted)), "l": lefts, "r": rights}))
+        connection.execute("INSERT INTO wanted SELECT n, l, r FROM drawn")
         shown = ", ".join(f"s.g_{name}" for name in names)
         rows = connection.execute(
             f"SELECT n, s.weight, s.guarded, {shown} FROM wanted JOIN"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,8 @@ from yimatong.empi.matching.model import Model
 from yimatong.empi.matching.settings import Settings
 
 if TYPE_CHECKING:
+    from multiprocessing.pool import Pool
+
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
@@ -135,12 +138,26 @@ def load(
     if processes > 1 and rows >= _WORKERS_PAY_FROM:
         context = multiprocessing.get_context("spawn")
         with context.Pool(processes, _start, (settings, tuple(names))) as pool:
-            count = _insert(connection, settings, pool.imap(_work, numbered))
+            count = _insert(connection, settings, _bounded(pool, numbered, processes * 2))
     else:
         count = _insert(connection, settings, map(Preparer(settings, names), numbered))
     if sources:
         _set_sources(connection, sources)
     return count
+
+
+def _bounded(pool: Pool, numbered: Iterable[Raw], most: int) -> Iterator[pa.RecordBatch]:
+    """Yield prepared batches in order, at most ``most`` on their way: a pool alone would read all its input."""
+    room = threading.Semaphore(most)
+
+    def fed() -> Iterator[Raw]:
+        for raw in numbered:
+            room.acquire()
+            yield raw
+
+    for batch in pool.imap(_work, fed()):
+        room.release()
+        yield batch
 
 
 def _numbered(batches: Iterable[Sequence[Sequence[Any]]]) -> Iterator[Raw]:
