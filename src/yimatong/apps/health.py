@@ -1,7 +1,9 @@
-"""The health interfaces of the person index: FHIR R4."""
+"""The health interfaces of the person index: FHIR R4, SOAP, and HL7 v2 over MLLP beside them."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -18,11 +20,14 @@ from yimatong.gateways.fhir import answering
 from yimatong.gateways.fhir.endpoints import PREFIX, ROUTES
 from yimatong.gateways.health.core import Index
 from yimatong.gateways.health.door import BODY_BYTES_MAX, Door, Pace
+from yimatong.gateways.hl7v2 import serving as mllp
+from yimatong.gateways.hl7v2.handling import Handler
+from yimatong.gateways.soap import endpoints as soap
 from yimatong.kit import web
 from yimatong.kit.errors import PlatformError
 from yimatong.kit.settings import Settings, SettingsInvalid
 
-_PUBLIC = ("/health/", f"{PREFIX}/metadata")
+_PUBLIC = ("/health/", f"{PREFIX}/metadata", soap.WSDL)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -34,19 +39,25 @@ def build(settings: Settings) -> ASGIApp:
     """
     _require_closed(settings)
     parts = assemble(settings)
+    known, directory = index(parts), Directory(parts.db, parts.vault)
     application = web.build(
-        [*ROUTES],
+        [*ROUTES, *soap.ROUTES],
         openapi=None,
         ready_checks=[parts.ready],
         body_bytes_max=BODY_BYTES_MAX,
         guards=[require_permission],
-        dependencies={"index": _always(index(parts)), "fhir_base": _always(fhir_base(settings))},
+        dependencies={
+            "index": _always(known),
+            "fhir_base": _always(fhir_base(settings)),
+            "soap_url": _always(_outside(settings) + soap.PATH),
+        },
         exception_handlers={Exception: _on_error, HTTPException: _on_error},
+        lifespan=[lambda _app: _messages(settings, Handler(known, directory, settings.hl7v2_partners))],
         on_shutdown=[parts.close],
     )
     return Door(
         cast("ASGIApp", application),
-        directory=Directory(parts.db, parts.vault),
+        directory=directory,
         public=lambda path: path.startswith(_PUBLIC),
         refuse=_refuse,
         pace=Pace(settings.health_requests_per_s),
@@ -67,7 +78,25 @@ def index(parts: Parts) -> Index:
 
 def fhir_base(settings: Settings) -> str:
     """Return ``[base]`` as callers outside reach it: links in answers begin with it."""
-    return (settings.health_public_url or settings.addresses.health).rstrip("/") + PREFIX
+    return _outside(settings) + PREFIX
+
+
+def _outside(settings: Settings) -> str:
+    return (settings.health_public_url or settings.addresses.health).rstrip("/")
+
+
+@asynccontextmanager
+async def _messages(settings: Settings, handler: Handler) -> AsyncIterator[None]:
+    """Serve HL7 v2 while the application runs, where somebody may send it."""
+    if not settings.hl7v2_partners:
+        yield
+        return
+    place = urlsplit(settings.addresses.hl7v2)
+    server = await mllp.serve(handler.handle, host=place.hostname or _LOOPBACK[0], port=place.port or 0)
+    try:
+        yield
+    finally:
+        server.close()
 
 
 def _require_closed(settings: Settings) -> None:
@@ -88,6 +117,8 @@ def _always(value: object) -> Provide:
 def _on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     if request.url.path.startswith(PREFIX):
         return answering.on_error(request, error)
+    if request.url.path.startswith(soap.PREFIX):
+        return soap.on_error(request, error)
     known = web.translate(error)
     web.log_failure(request, error, known)
     return web.answer_error(request, known)

@@ -22,6 +22,9 @@ from yimatong.kit.settings import Addresses, Settings, SettingsInvalid
 FRONTS = {"institution-front": "front-institution", "internet-front": "front-internet"}
 """Process -> caller id of the front."""
 
+DEMONSTRATION_HIS = "his-610000-001"
+"""The caller of the demonstration that a system on this machine stands for when it sends HL7 v2 messages."""
+
 _RENEWED = {"data", "database_url", "keystore", "addresses"}
 """Decided by where and how ``ymt up`` is called, not by the file."""
 
@@ -52,7 +55,8 @@ def write(data: Path, *, database_url: str, port_base: int) -> bool:
         "keystore": str(data / "keystore.json"),
         "addresses": {name: getattr(known, name) for name in known.__struct_fields__},
     }
-    shared.setdefault("mode", "demonstration")
+    if shared.setdefault("mode", "demonstration") == "demonstration":
+        shared.setdefault("hl7v2_partners", [{"caller_id": DEMONSTRATION_HIS}])
     put(settings_path(data), shared)
     for process, front_id in FRONTS.items():
         path = settings_path(data, process)

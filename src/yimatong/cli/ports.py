@@ -21,10 +21,13 @@ OFFSETS = {
     "internet-front": 30,
     "worker": 40,
     "health": 50,
+    "hl7v2": 51,
     "sandbox": 90,
     "sandbox-control": 91,
 }
 HOST = "127.0.0.1"
+SCHEMES = {"hl7v2": "mllp"}
+"""Where it is not HTTP."""
 
 
 def ports(base: int) -> dict[str, int]:
@@ -34,7 +37,9 @@ def ports(base: int) -> dict[str, int]:
 
 def addresses(base: int) -> Addresses:
     """Return the addresses by which the processes find each other."""
-    known = {name.replace("-", "_"): f"http://{HOST}:{port}" for name, port in ports(base).items()}
+    known = {
+        name.replace("-", "_"): f"{SCHEMES.get(name, 'http')}://{HOST}:{port}" for name, port in ports(base).items()
+    }
     known.pop("worker")
     return Addresses(**known)
 

@@ -31,6 +31,7 @@ class Addresses(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     internet_front: str = "http://127.0.0.1:8430"
     web: str = "http://127.0.0.1:8400"
     health: str = "http://127.0.0.1:8450"
+    hl7v2: str = "mllp://127.0.0.1:8451"
     sandbox: str = "http://127.0.0.1:8490"
     sandbox_control: str = "http://127.0.0.1:8491"
 

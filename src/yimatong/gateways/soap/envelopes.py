@@ -61,22 +61,25 @@ def answer(asked: Request, payload: str) -> bytes:
     envelope = etree.Element(f"{{{asked.soap}}}Envelope", nsmap={"soap": asked.soap})
     body = etree.SubElement(envelope, f"{{{asked.soap}}}Body")
     space = f"{{{asked.namespace}}}" if asked.namespace else ""
-    response = etree.SubElement(body, f"{space}{OPERATION}Response", nsmap={None: asked.namespace or None})
+    own = {None: asked.namespace} if asked.namespace else None
+    response = etree.SubElement(body, f"{space}{OPERATION}Response", nsmap=own)
     etree.SubElement(response, f"{space}payload").text = payload
     return bytes(etree.tostring(envelope, encoding="UTF-8", xml_declaration=True))
 
 
-def fault(soap: str, *, code: str, text: str) -> bytes:
-    """Return a fault of the sender (SOAP 1.2 part 1, 5.4; SOAP 1.1, 4.4) with our public code."""
+def fault(soap: str, *, code: str, text: str, sender: bool = True) -> bytes:
+    """Return a fault (SOAP 1.2 part 1, 5.4; SOAP 1.1, 4.4) with our public code; ``sender``: it is the sender's."""
     envelope = etree.Element(f"{{{soap}}}Envelope", nsmap={"soap": soap})
     made = etree.SubElement(etree.SubElement(envelope, f"{{{soap}}}Body"), f"{{{soap}}}Fault")
     if soap == SOAP_12:
-        etree.SubElement(etree.SubElement(made, f"{{{soap}}}Code"), f"{{{soap}}}Value").text = "soap:Sender"
+        etree.SubElement(etree.SubElement(made, f"{{{soap}}}Code"), f"{{{soap}}}Value").text = (
+            "soap:Sender" if sender else "soap:Receiver"
+        )
         reason = etree.SubElement(etree.SubElement(made, f"{{{soap}}}Reason"), f"{{{soap}}}Text")
         reason.set("{http://www.w3.org/XML/1998/namespace}lang", "zh")
         reason.text = f"{code} {text}"
     else:
-        etree.SubElement(made, "faultcode").text = "soap:Client"
+        etree.SubElement(made, "faultcode").text = "soap:Client" if sender else "soap:Server"
         etree.SubElement(made, "faultstring").text = f"{code} {text}"
     return bytes(etree.tostring(envelope, encoding="UTF-8", xml_declaration=True))
 
