@@ -23,7 +23,10 @@ from yimatong.empi.persons.statements import Row
 from yimatong.empi.search import tokens as search
 from yimatong.kit.arrays import octets, plain
 from yimatong.kit.db import RawConnection
+from yimatong.standards import addresses
 from yimatong.standards.codes import ID_CARD
+
+_COUNTY = 6
 
 CONTRIBUTIONS = """
     SELECT i.ord, c.mpi, c.contribution_id, c.provider, c.kind, c.sealed, c.sex, c.birth_date, c.real_name_level, c.at,
@@ -184,7 +187,10 @@ def is_as(golden: Golden, mpi: UUID, held: Held, *, sealer: Sealer, blinder: Bli
 
 def region_of(golden: Golden) -> str | None:
     """Return the region (GB/T 2260) of the address where it names one, else that of the identity number, else None."""
-    return golden.id_number[:6] if golden.id_type == ID_CARD else None
+    said = addresses.standardise(golden.address).region if golden.address else ""
+    if said:
+        return said.ljust(_COUNTY, "0")
+    return golden.id_number[:_COUNTY] if golden.id_type == ID_CARD else None
 
 
 async def contributions(connection: RawConnection, mpis: Sequence[UUID], *, sealer: Sealer) -> list[list[Said]]:

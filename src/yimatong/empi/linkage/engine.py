@@ -13,6 +13,7 @@ import msgspec
 
 from yimatong.empi.golden.survivorship import Survivorship
 from yimatong.empi.matching import model as models
+from yimatong.empi.matching import thresholds as shipped
 from yimatong.empi.matching.facts import Score, Verdict
 from yimatong.empi.matching.model import Model
 from yimatong.empi.matching.scoring import Scorer, Thresholds
@@ -26,14 +27,10 @@ _OF_VERSION = "SELECT version, model_version, body::text FROM empi_rule_set WHER
 _MODEL = "SELECT body::text FROM empi_match_model WHERE version = %s"
 
 
-THRESHOLDS: Final = Thresholds(link=10.0, review=0.0)
-"""The thresholds that are shipped, in bits."""
-
-
 class RuleBody(msgspec.Struct, frozen=True, kw_only=True):
     """What matching and survivorship read of a rule set's body; other keys are others' business."""
 
-    thresholds: Thresholds = THRESHOLDS
+    thresholds: Thresholds = shipped.DEFAULT
     survivorship: Survivorship = Survivorship()
 
 
