@@ -93,3 +93,18 @@ def test_domains(open_page, log_in, shoot, name):
     page.goto("/console/domains?code=certificate:01")
     page.locator("details summary").first.click()
     shoot(page, f"console-domain-{name}-zh")
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_looking_for_a_person(open_page, log_in, shoot, name, language):
+    page = open_page(SIZES[name], language=language)
+    log_in(page, "steward")
+    page.goto("/console/persons")
+    shoot(page, f"console-persons-empty-{name}-{language}")
+    page.locator("#p-name").fill("买买提江·阿不都热合曼·吾守尔·托合提")
+    page.keyboard.press("Enter")
+    expect(page.locator("table.list a").first).to_be_visible()
+    shoot(page, f"console-persons-{name}-{language}")
+    page.locator("table.list a").first.click()
+    expect(page.locator("[data-field=name]")).to_be_visible()

@@ -110,3 +110,33 @@ def test_domains_are_listed_made_changed_and_suspended(visitor, stage):
     assert visitor.submit("/console/domains", **changed).status_code == 303
     assert visitor.submit("/console/domains", **changed).status_code == 409
     assert sql(stage, "SELECT state, version FROM empi_identifier_domain WHERE code = 'card:88'") == [("suspended", 2)]
+
+
+def test_search_shows_masks_and_leads_to_the_person(visitor, stage):
+    visitor.log_in("steward")
+    visitor.look("/console/persons")
+    found = visitor.submit("/console/persons", name="张三丰")
+    assert found.status_code == 200
+    assert "张*丰" in found.text
+    assert "张三丰" not in re.sub(r'value="[^"]*"', "", found.text)
+    address = re.search(r'href="(/console/persons/[0-9a-f]{32})"', found.text)[1]
+    assert "张三丰" in visitor.look(address).text
+    visitor.look("/console/persons")
+    assert "张*丰" in visitor.submit("/console/persons", phone="13800138000", name="张三风", name_match="pinyin").text
+    assert "没有符合条件的记录" in visitor.submit("/console/persons", name="查无此人").text
+    refused = visitor.submit("/console/persons", sex="1")
+    assert refused.status_code == 422
+    assert "EMP-3" in refused.text
+    assert visitor.submit("/console/persons", born_from="nonsense").status_code == 422
+    number = sql(stage, "SELECT count(*) FROM kit_audit_event WHERE object_id = '/console/persons'")
+    assert number[0][0] >= 3
+
+
+def test_a_number_of_a_domain_leads_to_its_person(visitor, stage):
+    visitor.log_in("steward")
+    visitor.look("/console/persons")
+    known = visitor.submit("/console/persons", domain="certificate:01", number="610102198001020114")
+    assert known.status_code in {200, 303}
+    nobody = visitor.submit("/console/persons", domain="card:02", number="ZZZZ9999")
+    assert nobody.status_code == 200
+    assert "没有人登记这个号码" in nobody.text

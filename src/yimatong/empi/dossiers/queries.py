@@ -109,7 +109,7 @@ def _values(facts: SealedFacts, *, sex: object, birth_date: object) -> dict[str,
         if name not in found:
             found[name] = str(getattr(facts, name))
     found["id_type"] = facts.id_type or facts.said_type
-    return {name: field_text(name, text) for name, text in found.items() if text}
+    return {name: field_text(name, found[name]) for name in FIELDS if found[name]}
 
 
 def _survivors(statements: Sequence[Statement]) -> dict[str, str]:

@@ -15,11 +15,12 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
 from yimatong.access import callers, operators
+from yimatong.crypto.sealing import Sealer
 from yimatong.empi.cancelling import service as cancelling
 from yimatong.empi.cancelling.schemas import Reason
 from yimatong.empi.dossiers import queries as dossiers
 from yimatong.empi.dossiers.schemas import DecisionLine, Record
-from yimatong.empi.errors import MergeNotFound
+from yimatong.empi.errors import MergeNotFound, PersonNotFound
 from yimatong.empi.identifiers import queries as identifiers
 from yimatong.empi.merges import decisions
 from yimatong.empi.merges import service as merges
@@ -45,6 +46,21 @@ async def mpi_of(page: Page, ref: str) -> UUID:
     return UUID(hex=await page.vault.mpi_from_ref(HOLDER, ref))
 
 
+async def seen(page: Page, tx: Connection, sealer: Sealer, mpi: UUID) -> Record:
+    """Return a person whom this operator may see: the province's own people everybody, others whom their house knows.
+
+    Raises:
+        PersonNotFound: nobody, or nobody to this operator.
+    """
+    record = await dossiers.read(tx, sealer, mpi)
+    if page.scope.all_rows:
+        return record
+    houses = await callers.institutions_of(tx, {each.provider for each in record.statements})
+    if page.scope.institution_id not in houses.values():
+        raise PersonNotFound
+    return record
+
+
 @get(f"{PATH}/{{ref:str}}", session="console", permission=PERMISSION, reads="personal", include_in_schema=False)
 async def show_person(ref: RefInPath, page: NamedDependency[Page]) -> Response[str]:
     """Show a person whole."""
@@ -52,7 +68,7 @@ async def show_person(ref: RefInPath, page: NamedDependency[Page]) -> Response[s
     referrer = await page.vault.referrer(HOLDER)
 
     async def look(tx: Connection) -> dict[str, Any]:
-        record = await dossiers.read(tx, sealer, mpi)
+        record = await seen(page, tx, sealer, mpi)
         numbers = await identifiers.of_persons(
             await raw(tx), [record.mpi], sealer=sealer, blinder=blinder, now=page.now
         )
@@ -121,13 +137,7 @@ async def act(ref: RefInPath, verb: VerbInPath, page: NamedDependency[Page]) -> 
     elif verb == "cancel":
         await _cancel(page, mpi, form)
     else:
-        sealer, blinder = await page.vault.sealer(), await page.vault.blinder()
-        operator = page.operator.operator_id
-        await page.write(
-            lambda tx: cancelling.restore(
-                tx, mpi, operator=operator, reason="steward", sealer=sealer, blinder=blinder, now=page.now
-            )
-        )
+        await _restore(page, mpi)
     return page.go(f"{PATH}/{ref}")
 
 
@@ -141,7 +151,7 @@ async def _unmerge(page: Page, mpi: UUID, form: dict[str, str]) -> None:
     )
 
     async def verb(tx: Connection) -> None:
-        record = await dossiers.read(tx, sealer, mpi)
+        record = await seen(page, tx, sealer, mpi)
         if merge_id not in {each.merge_id for each in await dossiers.merges(tx, record.members)}:
             raise MergeNotFound
         await merges.unmerge(tx, merge_id=merge_id, decision=given, sealer=sealer, blinder=blinder, now=page.now)
@@ -160,7 +170,31 @@ async def _cancel(page: Page, mpi: UUID, form: dict[str, str]) -> None:
         operator=page.operator.operator_id,
         method="steward",
     )
-    await page.write(lambda tx: cancelling.cancel(tx, mpi, wanted, now=page.now))
+    sealer = await page.vault.sealer()
+
+    async def verb(tx: Connection) -> None:
+        await seen(page, tx, sealer, mpi)
+        await cancelling.cancel(tx, mpi, wanted, now=page.now)
+
+    await page.write(verb)
+
+
+async def _restore(page: Page, mpi: UUID) -> None:
+    sealer, blinder = await page.vault.sealer(), await page.vault.blinder()
+
+    async def verb(tx: Connection) -> None:
+        await seen(page, tx, sealer, mpi)
+        await cancelling.restore(
+            tx,
+            mpi,
+            operator=page.operator.operator_id,
+            reason="steward",
+            sealer=sealer,
+            blinder=blinder,
+            now=page.now,
+        )
+
+    await page.write(verb)
 
 
 def _day(text: str) -> date | None:
