@@ -125,7 +125,7 @@ class Handler:
             raise queries.unknown_number(str(whose.location)) from error
         except _UNKNOWN as error:
             raise KeyUnknown(location=f"{whose.location}^4") from error
-        systems = await self._index.systems(asker)
+        systems = await self._index.systems(asker, [each.domain for each in found.identifiers])
         return queries.pix_answer(message, found.identifiers, lambda code: _authority(systems.by_code(code), code))
 
     async def pdq(self, message: Received, _header: Header, asker: Asker) -> Answer:
@@ -139,7 +139,7 @@ class Handler:
         query = msgspec.structs.replace(wanted.query, identifiers=tuple(named))
         page = await self._index.search(asker, query)
         hits = [hit for hit in page.persons if not domains or any(each.domain in domains for each in hit.identifiers)]
-        systems = await self._index.systems(asker)
+        systems = await self._index.systems(asker, [each.domain for hit in hits for each in hit.identifiers])
         return queries.pdq_answer(
             message,
             hits,

@@ -115,7 +115,7 @@ class Server:
                 limit=query.limit,
             ),
         )
-        systems = await self._index.systems(asker)
+        systems = await self._index.systems(asker, [each.domain for hit in page.persons for each in hit.identifiers])
 
         def instances(hit: PersonHit) -> list[InstanceId]:
             found = [(systems.by_code(each.domain), each.number) for each in hit.identifiers]
