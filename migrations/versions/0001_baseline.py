@@ -965,6 +965,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         ),
         sa.PrimaryKeyConstraint("mpi", name=op.f("pk_empi_person")),
     )
+    op.create_index("ix_empi_person_birth_date", "empi_person", ["birth_date"], unique=False)
     op.create_index(
         "ix_empi_person_current_mpi",
         "empi_person",
@@ -1784,6 +1785,7 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_index(
         "ix_empi_person_current_mpi", table_name="empi_person", postgresql_where=sa.text("current_mpi IS NOT NULL")
     )
+    op.drop_index("ix_empi_person_birth_date", table_name="empi_person")
     op.drop_table("empi_person")
     op.drop_index("uq_empi_merge_retired", table_name="empi_merge", postgresql_where=sa.text("undone_at IS NULL"))
     op.drop_index("ix_empi_merge_survivor", table_name="empi_merge")

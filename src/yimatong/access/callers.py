@@ -184,6 +184,17 @@ async def webhook_of(connection: Connection, vault: Vault, institution_id: str) 
     return Webhook(caller_id=row.caller_id, url=row.webhook_url, secret=Secret(secret.hex()))
 
 
+async def acting_for(connection: Connection, who: Caller) -> list[str]:
+    """Return every name under which a caller's institution acts: its own and that of each of its callers.
+
+    A caller without an institution acts for itself alone.
+    """
+    if who.institution_id is None:
+        return [who.caller_id]
+    rows = await connection.execute(select(caller.c.caller_id).where(caller.c.institution_id == who.institution_id))
+    return sorted({who.institution_id, who.caller_id, *rows.scalars()})
+
+
 async def signing_as(connection: Connection, vault: Vault, caller_id: str, *, url: str) -> tuple[Webhook, str]:
     """Return what deliveries to a caller at an address of its own are signed with, and in whose name it acts.
 

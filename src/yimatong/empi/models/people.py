@@ -50,6 +50,7 @@ person = Table(
     Index(
         "ix_empi_person_search_tokens", "search_tokens", postgresql_using="gin", postgresql_with={"fastupdate": "off"}
     ),
+    Index("ix_empi_person_birth_date", "birth_date"),
     Index("ix_empi_person_to_compare", "created_at", postgresql_where=text("compared_at IS NULL AND state = 'live'")),
     Index("ix_empi_person_current_mpi", "current_mpi", postgresql_where=text("current_mpi IS NOT NULL")),
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from yimatong.empi.registration.schemas import SourceNumber
+from yimatong.empi.registration.schemas import SourceNumber, Stated
 
 
 class PersonQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,11 +62,76 @@ class PersonPage(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None = None
 
 
+Grade = Literal["certain", "probable", "possible", "certainly-not"]
+"""match-grade of FHIR: what the active rules would do: link, ask a steward, or neither."""
+
+
 class MatchCandidate(msgspec.Struct, frozen=True, kw_only=True):
     """A person whom the matching engine finds for given facts: probability, grade and the evidence by field."""
 
     person: PersonHit
     probability: float
     weight: float
-    grade: Literal["certain", "probable", "possible", "certainly-not"]
+    grade: Grade
     evidence: tuple[tuple[str, str, float], ...]
+
+
+class PersonToMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Facts to find a person by, with the matching engine; numbers of domains count as they do in a registration."""
+
+    resident: Stated
+    identifiers: Annotated[tuple[SourceNumber, ...], Meta(max_length=10)] = ()
+    only_certain: bool = False
+    count: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class Matched(msgspec.Struct, frozen=True, kw_only=True):
+    """Who the facts may be about, the likeliest first."""
+
+    candidates: tuple[MatchCandidate, ...]
+
+
+class FieldOrigin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a field of the golden record comes from. ``own``: from the caller itself; others are not named.
+
+    ``kind`` and ``level`` say what sort of statement it was and how it was proven (real-name level 1 to 3).
+    """
+
+    field: str
+    own: bool
+    kind: str
+    level: int
+    at: datetime
+
+
+class PersonView(msgspec.Struct, frozen=True, kw_only=True):
+    """The golden record as the caller sees it. ``mpi_ref`` inside is that of the person of today."""
+
+    person: PersonHit
+    version: int
+    origins: tuple[FieldOrigin, ...]
+
+
+class PersonEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened to a person: a change, or a decision about who she is.
+
+    ``what``: the kind; ``own``: made by the caller. Others are not named: where somebody was treated is her own matter.
+    ``other_mpi_ref``: the other person of a merge, its undoing or a decision.
+    """
+
+    at: datetime
+    source: Literal["change", "decision"]
+    what: str
+    own: bool
+    other_mpi_ref: str
+    domain: str
+    version: int | None
+    probability: float | None
+    method: str
+
+
+class PersonHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to a person, the newest first."""
+
+    mpi_ref: str
+    events: tuple[PersonEvent, ...]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, func, select, text
 
+from yimatong.access import callers
 from yimatong.access.caller import Caller
 from yimatong.crypto.vault import Vault
 from yimatong.empi.errors import SubscriptionNotFound
@@ -86,10 +87,10 @@ async def same(connection: Connection, values: dict[str, Any]) -> Row[Any] | Non
     return found
 
 
-async def has_record(connection: Connection, mpi: UUID, *, holder: str) -> bool:
-    """Say whether a provider ever said something of a person, or of one of the ids joined to her."""
-    ids = await persons.members(connection, mpi)
-    query = select(func.count()).where(contribution.c.mpi.in_(ids), contribution.c.provider == holder)
+async def has_record(connection: Connection, mpi: UUID, *, caller: Caller) -> bool:
+    """Say whether a caller's institution ever said something of a person, or of one of the ids joined to her."""
+    ids, names = await persons.members(connection, mpi), await callers.acting_for(connection, caller)
+    query = select(func.count()).where(contribution.c.mpi.in_(ids), contribution.c.provider.in_(names))
     return bool((await connection.execute(query)).scalar_one())
 
 

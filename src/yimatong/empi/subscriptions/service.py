@@ -75,7 +75,7 @@ async def subscribe(
         mpi = UUID(await vault.mpi_from_ref(caller.holder, wanted.mpi_ref))
         if not await queries.exists(connection, mpi):
             raise PersonNotFound
-        if not await queries.has_record(connection, mpi, holder=caller.holder):
+        if not await queries.has_record(connection, mpi, caller=caller):
             raise SubscriptionNotAllowed
     elif wanted.scope == "domain":
         owner = await queries.domain_owner(connection, wanted.domain)

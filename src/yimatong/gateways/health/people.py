@@ -19,10 +19,11 @@ from yimatong.empi.merges import queries as pointers
 from yimatong.empi.persons import queries as persons
 from yimatong.empi.persons.schemas import PersonRecord
 from yimatong.empi.registration.schemas import SourceNumber
+from yimatong.empi.search import queries as search_queries
+from yimatong.empi.search import service as search
+from yimatong.empi.search import showing
 from yimatong.empi.search.schemas import PersonHit, PersonQuery
-from yimatong.empi.subscriptions import queries as records
 from yimatong.kit.db import Connection, raw
-from yimatong.kit.masking import Personal
 
 SCANNED_MAX: Final = 500
 """How many persons an index may hold at most to be looked through one by one where a search has no selective fact."""
@@ -74,6 +75,11 @@ class People:
             raise PersonNotFound
         return (await self._shown(list(rows.values()), clear=False))[0]
 
+    async def persons(self, mpis: Sequence[UUID]) -> list[Shown]:
+        """Return persons in the order of their ids given; unknown ones are left out."""
+        rows = await pointers.rows(self._connection, list(mpis))
+        return await self._shown([rows[mpi] for mpi in mpis if mpi in rows], clear=False)
+
     async def look_up(self, wanted: Lookup, *, keep: Callable[[Shown], bool]) -> list[Shown]:
         """Return everybody who fits, as the caller may see them, in a stable order.
 
@@ -93,10 +99,7 @@ class People:
     async def _candidates(self, wanted: Lookup) -> Mapping[UUID, float]:
         """Return candidates with how well they fit."""
         if wanted.refs is None and not wanted.numbers:
-            try:
-                return await self._searched(wanted.queries)
-            except NothingSelective:
-                return dict.fromkeys(await self._everybody(), 0.0)
+            return await self._searched(wanted.queries)
         found: set[UUID] | None = None
         if wanted.refs is not None:
             found = {await self.mpi(ref) for ref in wanted.refs}
@@ -107,13 +110,25 @@ class People:
         return dict.fromkeys(found or (), 0.0)
 
     async def _searched(self, queries: Sequence[PersonQuery]) -> Mapping[UUID, float]:
-        raise NothingSelective
-
-    async def _everybody(self) -> Sequence[UUID]:
-        found = await persons.with_tokens(self._connection, [], limit=SCANNED_MAX + 1)
-        if len(found) > SCANNED_MAX:
-            raise NothingSelective
+        """Return everybody whom one of the queries fits. One by sound alone that is too wide is left out."""
+        found: dict[UUID, float] = {}
+        for query in queries:
+            try:
+                ranked = await search.candidates(self._connection, self._vault, query, caller=self._caller)
+            except NothingSelective:
+                ranked = await self._few(alone=query.name_match != "pinyin" or len(queries) == 1)
+            for mpi, rank in ranked.items():
+                found[mpi] = max(rank, found.get(mpi, 0.0))
         return found
+
+    async def _few(self, *, alone: bool) -> Mapping[UUID, float]:
+        """Return everybody where they are few; else nobody, or a refusal where no other query stands beside."""
+        found = await persons.with_tokens(self._connection, [], limit=SCANNED_MAX + 1)
+        if len(found) <= SCANNED_MAX:
+            return dict.fromkeys(found, 0.0)
+        if alone:
+            raise NothingSelective
+        return {}
 
     async def _shown(
         self, rows: Sequence[Row[Any]], *, clear: bool, ranks: Mapping[UUID, float] | None = None
@@ -130,25 +145,27 @@ class People:
             scope=scope,
         )
         shown = []
+        seen = set() if clear else await self._seen([row.current_mpi or row.mpi for row in rows])
         for row in rows:
-            known = persons.record(sealer, row)
-            whole = clear or await self._sees(row.mpi)
-            rank = (ranks or {}).get(row.mpi, 0.0)
-            shown.append(
-                Shown(
-                    hit=_hit(row, known, numbers[row.mpi], refer(row.mpi.hex), whole=whole, rank=rank),
-                    version=row.version,
-                    replaced_by=refer(row.current_mpi.hex) if row.current_mpi else "",
-                )
+            hit = _hit(
+                row,
+                persons.record(sealer, row),
+                numbers[row.mpi],
+                ref=refer(row.mpi.hex),
+                whole=clear or (row.current_mpi or row.mpi) in seen,
+                rank=(ranks or {}).get(row.mpi, 0.0),
             )
+            replaced_by = refer(row.current_mpi.hex) if row.current_mpi else ""
+            shown.append(Shown(hit=hit, version=row.version, replaced_by=replaced_by))
         return shown
 
-    async def _sees(self, mpi: UUID) -> bool:
-        """Say whether a caller sees a person unmasked: a provider who has a record of her does."""
-        for provider in dict.fromkeys((self._caller.holder, self._caller.caller_id)):
-            if await records.has_record(self._connection, mpi, holder=provider):
-                return True
-        return False
+    async def _seen(self, mpis: Collection[UUID]) -> set[UUID]:
+        """Return of whom the caller has a record: those it sees whole (docs/spec/search.md)."""
+        inside = await raw(self._connection)
+        found: set[UUID] = set()
+        for provider in {self._caller.holder, self._caller.caller_id}:
+            found |= await search_queries.seen_by(inside, mpis, holder=provider)
+        return found
 
 
 class Seen(PersonHit, frozen=True, kw_only=True):
@@ -158,26 +175,15 @@ class Seen(PersonHit, frozen=True, kw_only=True):
 
 
 def _hit(
-    row: Row[Any], known: PersonRecord, numbers: Collection[Number], ref: str, *, whole: bool, rank: float
+    row: Row[Any], known: PersonRecord, numbers: Collection[Number], *, ref: str, whole: bool, rank: float
 ) -> Seen:
-    def told(text: Personal) -> str:
-        return str.__str__(text) if whole else text.masked if text else ""
-
-    return Seen(
-        mpi_ref=ref,
-        name=told(known.name),
-        sex=known.sex,
-        birth_date=known.birth_date,
-        id_type=known.id_type,
-        id_number=told(known.id_number),
-        phone=told(known.phone),
-        address=told(known.address),
+    base = showing.hit(
+        known,
+        ref=ref,
         region_code=row.region_code or "",
-        marital=known.marital,
-        nation=known.nation,
-        state=row.state,
-        deceased_on=known.deceased_on,
-        identifiers=tuple(SourceNumber(domain=each.domain, number=each.number) for each in numbers),
+        marital=row.marital or known.marital,
+        numbers=numbers,
+        whole=whole,
         rank=rank,
-        mother_name=told(known.mother_name),
     )
+    return Seen(**msgspec.structs.asdict(base), mother_name=showing.told(known.mother_name, whole=whole))
