@@ -45,6 +45,7 @@ OFFERED_ALONE = {
         "identifiers.media",
         "identifiers.rules",
         "identifiers.visibility",
+        "merges.by_provider",
         "merges.decisions",
         "merges.rules",
         "persons.identity",

@@ -265,6 +265,7 @@ async def test_unknown_domains_and_bad_numbers(connection: Connection) -> None:
         (VISIT, "a\nb\x00", mpi),
         (VISIT, "1" * 65, mpi),
         ("region:000000", "1", mpi),
+        ("card:\x0002", "1", mpi),
         ("card:electronic", "Z" * 64, mpi),
     ]
     assert await codes(connection, *asked) == [
@@ -277,8 +278,11 @@ async def test_unknown_domains_and_bad_numbers(connection: Connection) -> None:
         "EMP-2003",
         "EMP-2003",
         "EMP-2001",
+        "EMP-2001",
         "EMP-2003",
     ]
+    assert await resolve(connection, "card:\x0002", "1") == "EMP-2001"
+    assert await resolve(connection, "card:02", "1", "card:\x0002") == "EMP-2001"
     assert await resolve(connection, "nonsense", "1") == "EMP-2001"
     assert await resolve(connection, VISIT, "1", "nonsense") == "EMP-2001"
     assert await resolve(connection, VISIT, "no such") == "EMP-2007"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID, uuid5
@@ -246,6 +247,7 @@ def domains_of_institution(institution_id: str, name: str) -> tuple[Domain, ...]
     return tuple(domain for domain in made if domain is not None)
 
 
+@lru_cache(maxsize=4096)
 def derived(code: str, name: str = "") -> Domain | None:
     """Return the domain of a code that is standard or follows from an institution or a region; None for any other.
 

@@ -145,16 +145,21 @@ async def _judged(
     connection: RawConnection, wanted: Sequence[NewNumber], *, blinder: Blinder, now: datetime
 ) -> list[_Case]:
     """Return the numbers as cases, with whose each is now; what needs no entering is decided here."""
-    domains = await queries.domains_of(connection, {each.domain for each in wanted})
-    cases = [_case(each, domains.get(each.domain), blinder=blinder, now=now) for each in wanted]
+    codes = sorted({each.domain for each in wanted})
+    about = await queries.ask_domains(connection, codes)  # both are sent before either is waited for
+    cases = [_case(each, blinder=blinder) for each in wanted]
     columns = (
         plain(range(len(cases))),
-        texts(case.wanted.domain for case in cases),
+        texts(queries.sendable(case.wanted.domain) for case in cases),
         octets(case.blind for case in cases),
         texts(case.id_type for case in cases),
         plain(case.wanted.mpi for case in cases),
     )
-    rows: Sequence[Any] = await (await connection.execute(statements.STANDING, columns)).fetchall()
+    cursor = await connection.execute(statements.STANDING, columns)
+    domains = queries.domains(codes, await about.fetchall())
+    for case in cases:
+        _judge(case, domains.get(case.wanted.domain), now=now)
+    rows: Sequence[Any] = await cursor.fetchall()
     late: list[str] = []
     for row in rows:
         case = cases[row[0]]
@@ -174,24 +179,30 @@ async def _judged(
     return cases
 
 
-def _case(wanted: NewNumber, domain: Domain | None, *, blinder: Blinder, now: datetime) -> _Case:
+def _case(wanted: NewNumber, *, blinder: Blinder) -> _Case:
     text = rules.normal(wanted.domain, wanted.number)
-    case = _Case(
+    return _Case(
         wanted=wanted,
-        domain=domain,
+        domain=None,
         text=text,
         blind=rules.blind(blinder, wanted.domain, text),
         id_type=rules.claimed_type(wanted.domain),
         mpi=wanted.mpi,
     )
-    if domain is None or not rules.enterable(wanted.domain):
-        case.outcome = DomainUnknown(domain=wanted.domain) if domain is None else NumberInvalid(domain=wanted.domain)
-        return case
-    try:
-        rules.checked(domain, wanted.number, today=business_date(now))
-    except PlatformError as refusal:
-        case.outcome = refusal
-    return case
+
+
+def _judge(case: _Case, domain: Domain | None, *, now: datetime) -> None:
+    """Judge a number by the rules of its domain."""
+    case.domain = domain
+    if domain is None:
+        case.outcome = DomainUnknown(domain=case.wanted.domain)
+    elif not rules.enterable(case.wanted.domain):
+        case.outcome = NumberInvalid(domain=case.wanted.domain)
+    else:
+        try:
+            rules.checked(domain, case.wanted.number, today=business_date(now))
+        except PlatformError as refusal:
+            case.outcome = refusal
 
 
 def _known(case: _Case) -> Entered | PlatformError | None:

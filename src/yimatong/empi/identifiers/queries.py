@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -106,11 +107,16 @@ async def domains_of(connection: RawConnection, codes: Collection[str]) -> dict[
     """Return the domains of codes that name one: as an operator left it, else as the catalogue says."""
     if not codes:
         return {}
-    cursor = await connection.execute(statements.DOMAINS, (texts(sorted(set(codes))),))
-    return _domains(codes, await cursor.fetchall())
+    return domains(codes, await (await ask_domains(connection, codes)).fetchall())
 
 
-def _domains(codes: Collection[str], rows: Sequence[Any]) -> dict[str, Domain]:
+async def ask_domains(connection: RawConnection, codes: Collection[str]) -> Any:
+    """Ask for the rows of domains and return the cursor, for who sends more before waiting; then ``domains``."""
+    return await connection.execute(statements.DOMAINS, (texts(sorted({sendable(code) for code in codes})),))
+
+
+def domains(codes: Collection[str], rows: Sequence[Any]) -> dict[str, Domain]:
+    """Return the domains of codes, given the rows that ``ask_domains`` fetched."""
     stored = {row[0]: domain_of(row) for row in rows}
     found: dict[str, Domain] = {}
     for code in codes:
@@ -118,6 +124,14 @@ def _domains(codes: Collection[str], rows: Sequence[Any]) -> dict[str, Domain]:
         if known is not None:
             found[code] = known
     return found
+
+
+def sendable(code: str) -> str:
+    """Return a domain's code; a text that cannot be one (and may not even be text to the database) as nothing."""
+    return code if _CODE.fullmatch(code) else ""
+
+
+_CODE = re.compile(r"[0-9A-Za-z._:-]{1,100}", re.ASCII)
 
 
 class _View(NamedTuple):
@@ -157,21 +171,21 @@ async def resolve(
     viewers = scopes or [PLATFORM] * len(asked)
     normal = [rules.normal(each.domain, each.number) for each in asked]
     blinds = [rules.blind(blinder, each.domain, text) for each, text in zip(asked, normal, strict=True)]
-    codes = [each.domain for each in asked]
+    codes = [sendable(each.domain) for each in asked]
     types = [rules.claimed_type(code) for code in codes]
     named = {*_CERTIFICATES, *(target for each in asked for target in each.targets)}
-    about = await connection.execute(statements.DOMAINS, (texts(sorted(named)),))
+    about = await ask_domains(connection, named)
     cursor = await connection.execute(
         statements.RESOLVE, (plain(range(len(asked))), texts(codes), octets(blinds), texts(types))
     )
-    domains = _domains(named, await about.fetchall())
+    known = domains(named, await about.fetchall())
     rows: Sequence[Any] = await cursor.fetchall()
     grouped: list[list[Any]] = [[] for _ in asked]
     for row in rows:
         grouped[row[0]].append(row)
     results: list[Found | PlatformError] = []
     for each, own_rows, own_blind, scope in zip(asked, grouped, blinds, viewers, strict=True):
-        view = _View(scope, each.targets, domains, sealer, blinder, now)
+        view = _View(scope, each.targets, known, sealer, blinder, now)
         try:
             _require_open(each, own_rows[0], view)
             numbers = await _numbers(connection, own_rows, view)
@@ -218,9 +232,9 @@ async def of_persons(
     if not mpis:
         return {}
     named = {*_CERTIFICATES, *targets}
-    about = await connection.execute(statements.DOMAINS, (texts(sorted(named)),))
+    about = await ask_domains(connection, named)
     cursor = await connection.execute(statements.OF_PERSONS, (plain(range(len(mpis))), plain(mpis)))
-    view = _View(scope, targets, _domains(named, await about.fetchall()), sealer, blinder, now)
+    view = _View(scope, targets, domains(named, await about.fetchall()), sealer, blinder, now)
     rows: Sequence[Any] = await cursor.fetchall()
     grouped: list[list[Any]] = [[] for _ in mpis]
     for row in rows:
