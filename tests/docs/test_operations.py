@@ -15,7 +15,7 @@ import typer
 import yimatong
 from yimatong.access.caller import PERMISSIONS
 from yimatong.apps import worker
-from yimatong.cli import demo, imports, keys, main, outbox, ports, reconcile, records, verify
+from yimatong.cli import demo, domains, imports, keys, main, match, outbox, ports, reconcile, records, verify
 from yimatong.cli.processes import PROCESSES
 from yimatong.kit.log import LogRef
 from yimatong.kit.settings import Settings
@@ -57,7 +57,7 @@ def commands(group, name="ymt"):
 
 
 def test_every_command_is_described(text_of):
-    for module in (reconcile, imports, demo, verify, records, keys, outbox):
+    for module in (reconcile, imports, demo, verify, records, keys, outbox, match, domains):
         module.register(main.app)
     known = set(commands(typer.main.get_command(main.app)))
     assert {"ymt up", "ymt keys propose", "ymt records archive"} <= known
