@@ -27,6 +27,8 @@ _BAND_LEAST: Final = 60
 """Pairs in a band before its own share of false links is believed."""
 _LOWEST_LINK: Final = 3.0
 """Never below 8 to 1, whatever the proven pairs say."""
+_HIGHEST_LINK: Final = 14.0
+"""Never above 16,000 to 1: where that does not do, the few that err are of a kind that no weight tells apart."""
 _LIFT_LEAST: Final = 400
 _STEP: Final = 0.5
 
@@ -94,7 +96,7 @@ def _link(bands: Sequence[Band], *, false_share: float, worst_band: float) -> fl
             break
         if share <= worst_band and expected <= false_share * links:
             link = band.weight
-    return link if math.isfinite(link) else max(band.weight for band in bands) + _STEP
+    return min(link, _HIGHEST_LINK)
 
 
 def _shares(bands: Sequence[Band]) -> list[tuple[Band, float]]:
