@@ -11,6 +11,7 @@ from litestar import get
 from yimatong.access import caller, operators
 from yimatong.cards import routes as cards
 from yimatong.care import routes as care
+from yimatong.empi import routes as empi
 from yimatong.gateways.front import INSTITUTION_PATHS, INTERNET_PATHS
 from yimatong.kit import web as kit_web
 from yimatong.payments import routes as payments
@@ -53,7 +54,9 @@ def handlers(routes: Sequence[Any]) -> Iterator[tuple[str, Any]]:
             yield path, handler
 
 
-CORE = list(handlers([kit_web.live, kit_web.ready_route([]), *cards.ROUTES, *payments.ROUTES, *care.ROUTES]))
+CORE = list(
+    handlers([kit_web.live, kit_web.ready_route([]), *empi.ROUTES, *cards.ROUTES, *payments.ROUTES, *care.ROUTES])
+)
 PAGES = list(handlers(pages.ROUTES))
 
 

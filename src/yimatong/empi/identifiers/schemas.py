@@ -8,10 +8,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from yimatong.empi.registration.schemas import SourceNumber
-
 DomainCode = Annotated[str, Meta(pattern="^[0-9A-Za-z._:-]{1,100}(?!\\n)$", examples=["certificate:01"])]
 DomainKind = Literal["certificate", "card", "visit_card", "source", "region", "national"]
+
+
+class SourceNumber(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A number of an identifier domain (标识域)."""
+
+    domain: Annotated[str, Meta(pattern="^[0-9A-Za-z._:-]{1,100}(?!\\n)$", examples=["visit-card:H610100001:01"])]
+    number: Annotated[str, Meta(min_length=1, max_length=64, examples=["0012345678"])]
 
 
 class Domain(msgspec.Struct, frozen=True, kw_only=True):

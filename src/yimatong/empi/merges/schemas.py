@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from yimatong.empi.registration.schemas import SourceNumber
+from yimatong.empi.identifiers.schemas import SourceNumber
 
 
 class RecordsToMerge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

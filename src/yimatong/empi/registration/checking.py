@@ -21,10 +21,11 @@ from yimatong.empi.errors import (
     ProofNotAttestable,
     SexDisagrees,
 )
+from yimatong.empi.identifiers.schemas import SourceNumber
 from yimatong.empi.matching.facts import Facts
 from yimatong.empi.persons import identity
 from yimatong.empi.persons.schemas import SealedFacts
-from yimatong.empi.registration.schemas import PersonToRegister, SourceNumber, Stated
+from yimatong.empi.registration.schemas import PersonToRegister, Stated
 from yimatong.kit.clock import business_date
 from yimatong.kit.errors import PlatformError
 from yimatong.standards import codes, names, phones

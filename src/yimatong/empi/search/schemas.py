@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from yimatong.empi.registration.schemas import SourceNumber, Stated
+from yimatong.empi.identifiers.schemas import SourceNumber
+from yimatong.empi.registration.schemas import Stated
 
 
 class PersonQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,11 +19,12 @@ from yimatong.crypto.vault import Vault
 from yimatong.empi.errors import DomainUnknown, NothingSelective, RangeBackwards, TooManyCandidates
 from yimatong.empi.identifiers import queries as identifiers
 from yimatong.empi.identifiers import visibility
+from yimatong.empi.identifiers.schemas import SourceNumber
 from yimatong.empi.linkage import candidates as linkage
 from yimatong.empi.linkage import engine as engines
 from yimatong.empi.matching.facts import Facts, Score
 from yimatong.empi.persons import queries as persons
-from yimatong.empi.registration.schemas import SourceNumber, Stated
+from yimatong.empi.registration.schemas import Stated
 from yimatong.empi.search import fitting, paging, queries, showing, tokens
 from yimatong.empi.search.fitting import Wanted
 from yimatong.empi.search.queries import Filters, Row

@@ -17,9 +17,9 @@ from yimatong.access.caller import Caller
 from yimatong.crypto.vault import Vault
 from yimatong.empi.identifiers import queries as identifiers
 from yimatong.empi.identifiers.queries import Number
+from yimatong.empi.identifiers.schemas import SourceNumber
 from yimatong.empi.persons import queries as persons
 from yimatong.empi.persons.schemas import PersonRecord
-from yimatong.empi.registration.schemas import SourceNumber
 from yimatong.empi.search import queries
 from yimatong.empi.search.schemas import PersonHit
 from yimatong.kit.db import Connection, raw

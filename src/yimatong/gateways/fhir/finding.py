@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from yimatong.empi.errors import PersonNotFound
-from yimatong.empi.registration.schemas import SourceNumber
+from yimatong.empi.identifiers.schemas import SourceNumber
 from yimatong.empi.search.schemas import PersonHit, PersonQuery
 from yimatong.gateways.errors import ParameterInvalid, SearchDomainUnknown
 from yimatong.gateways.fhir import outcomes, patients, reading, searching

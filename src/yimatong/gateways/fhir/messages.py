@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from yimatong.empi.registration.schemas import SourceNumber
+from yimatong.empi.identifiers.schemas import SourceNumber
 from yimatong.gateways.errors import ElementMissing, ElementRefused, FeedDomainUnknown, MessageRefused
 from yimatong.gateways.fhir import feeding, outcomes, reading
 from yimatong.gateways.fhir.capability import PMIR

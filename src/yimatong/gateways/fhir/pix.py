@@ -8,8 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from yimatong.empi.errors import DomainNotYours, DomainSuspended, DomainUnknown, NumberUnknown, PersonNotFound
-from yimatong.empi.identifiers.schemas import Resolved
-from yimatong.empi.registration.schemas import SourceNumber
+from yimatong.empi.identifiers.schemas import Resolved, SourceNumber
 from yimatong.gateways.errors import (
     ParameterInvalid,
     SourceDomainUnknown,

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from yimatong.empi.registration.schemas import SourceNumber, Stated
+from yimatong.empi.identifiers.schemas import SourceNumber
+from yimatong.empi.registration.schemas import Stated
 from yimatong.gateways.errors import ElementMissing, ElementRefused, ExtensionNotUnderstood
 from yimatong.gateways.fhir.patients import MARITAL, MARITAL_CODES, MOTHER, NATION, NATION_CODES, REPRESENTATION
 from yimatong.gateways.fhir.values import Resource

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from yimatong.empi.errors import SubscriptionNotFound
 from yimatong.empi.identifiers import catalogue
-from yimatong.empi.registration.schemas import SourceNumber
+from yimatong.empi.identifiers.schemas import SourceNumber
 from yimatong.empi.subscriptions.schemas import NewSubscription, Subscription
 from yimatong.gateways.errors import ElementMissing, SubscriptionRefused
 from yimatong.gateways.fhir import reading

@@ -14,8 +14,8 @@ import msgspec
 
 from yimatong.access.callers import Directory
 from yimatong.empi.errors import DomainNotYours, DomainSuspended, DomainUnknown, NumberInvalid, NumberUnknown
-from yimatong.empi.identifiers.schemas import Domain
-from yimatong.empi.registration.schemas import PersonToRegister, SourceNumber
+from yimatong.empi.identifiers.schemas import Domain, SourceNumber
+from yimatong.empi.registration.schemas import PersonToRegister
 from yimatong.gateways.errors import (
     EventUnsupported,
     FieldMissing,

@@ -9,8 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from yimatong.empi.identifiers.schemas import ResolvedNumber
-from yimatong.empi.registration.schemas import SourceNumber
+from yimatong.empi.identifiers.schemas import ResolvedNumber, SourceNumber
 from yimatong.empi.search.schemas import PersonHit, PersonQuery
 from yimatong.gateways.errors import FieldMissing, FieldUnreadable, KeyUnknown, TableValueUnknown
 from yimatong.gateways.hl7v2.messages import Received, Segment, components, escaped, repeated, segment

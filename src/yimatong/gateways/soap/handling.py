@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from yimatong.empi.identifiers import catalogue
-from yimatong.empi.identifiers.schemas import Domain
-from yimatong.empi.registration.schemas import PersonToRegister, SourceNumber
+from yimatong.empi.identifiers.schemas import Domain, SourceNumber
+from yimatong.empi.registration.schemas import PersonToRegister
 from yimatong.empi.search.schemas import PersonHit, PersonQuery
 from yimatong.gateways.errors import ActionUnknown, KeyUnknown, V3FieldMissing
 from yimatong.gateways.health.core import Asker, Index
