@@ -68,13 +68,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_no_sequential_scan(hundred_thousand: psycopg.Connection[Any], case: str) -> None:
     statement, values = CASES[case]
-    assert "Seq Scan" not in explained(
-        hundred_thousand, statement.replace("= ANY(%(mpis)s)", "= ANY(%(mpis)s::uuid[])"), values
-    )
+    assert "Seq Scan" not in explained(hundred_thousand, statement, values)
 
 
 def test_planted_fault_an_overlap_of_constants_is_found(hundred_thousand: psycopg.Connection[Any]) -> None:
-    """``&&`` with a common token as a constant: the planner counts on a quick end and reads the table from its start."""
+    """``&&`` with a common token as a constant: the planner counts on a quick end and reads the table."""
     found = explained(
         hundred_thousand,
         "SELECT mpi FROM empi_person WHERE search_tokens && '{7}'::bigint[] AND sex = %(sex)s LIMIT 1001",

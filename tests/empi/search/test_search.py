@@ -12,8 +12,9 @@ import psycopg
 import pytest
 from registration_world import new_phone, record, someone
 
+from yimatong.empi import search_tokens as tokens
 from yimatong.empi.errors import DomainNotYours
-from yimatong.empi.search import fitting, service, tokens
+from yimatong.empi.search import fitting, service
 from yimatong.kit.settings import Settings
 from yimatong_sdk import ApiError, Client
 

@@ -15,6 +15,7 @@ import msgspec
 
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.tokens import Blinder
+from yimatong.empi import search_tokens as search
 from yimatong.empi.errors import PersonNotFound
 from yimatong.empi.events import service as events
 from yimatong.empi.events.service import Change
@@ -25,7 +26,6 @@ from yimatong.empi.matching.facts import Facts
 from yimatong.empi.persons import identity, queries, statements
 from yimatong.empi.persons.schemas import Demographics, PersonRecord, RealNameMark, SealedFacts
 from yimatong.empi.persons.statements import NewContribution, Row
-from yimatong.empi.search import tokens as search
 from yimatong.kit.db import Connection, RawConnection, raw
 from yimatong.kit.errors import PlatformError
 from yimatong.kit.ids import new_id
@@ -249,7 +249,7 @@ async def identify(
 
 
 def tokens(blinder: Blinder, name: str, phone: str, address: str = "", mother_name: str = "") -> list[int]:
-    """Return the sorted search tokens of a person (``search.tokens``)."""
+    """Return the sorted search tokens of a person (``search_tokens``)."""
     return search.of_person(blinder, name=name, phone=phone, address=address, mother_name=mother_name)
 
 

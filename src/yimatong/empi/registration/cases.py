@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from yimatong.crypto.tokens import Blinder
+from yimatong.empi import search_tokens as search
 from yimatong.empi.golden.service import Said
 from yimatong.empi.identifiers import rules as domains
 from yimatong.empi.linkage import candidates
@@ -17,7 +18,6 @@ from yimatong.empi.matching.facts import Facts, Score
 from yimatong.empi.registration.checking import Record
 from yimatong.empi.registration.schemas import Outcome
 from yimatong.empi.reviews.statements import Kind
-from yimatong.empi.search import tokens as search
 from yimatong.kit.errors import PlatformError
 
 Method = Literal["certificate", "probability", "source", "none"]

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
+from yimatong.empi import search_tokens as tokens
 from yimatong.empi.persons.schemas import PersonRecord
-from yimatong.empi.search import tokens
 from yimatong.empi.search.schemas import PersonQuery
 from yimatong.standards import phones
 from yimatong.standards.errors import PhoneInvalid

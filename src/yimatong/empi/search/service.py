@@ -16,6 +16,7 @@ from yimatong.access.caller import Caller
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.tokens import Blinder
 from yimatong.crypto.vault import Vault
+from yimatong.empi import search_tokens as tokens
 from yimatong.empi.errors import DomainUnknown, NothingSelective, RangeBackwards, TooManyCandidates
 from yimatong.empi.identifiers import queries as identifiers
 from yimatong.empi.identifiers import visibility
@@ -25,7 +26,7 @@ from yimatong.empi.linkage import engine as engines
 from yimatong.empi.matching.facts import Facts, Score
 from yimatong.empi.persons import queries as persons
 from yimatong.empi.registration.schemas import Stated
-from yimatong.empi.search import fitting, paging, queries, showing, tokens
+from yimatong.empi.search import fitting, paging, queries, showing
 from yimatong.empi.search.fitting import Wanted
 from yimatong.empi.search.queries import Filters, Row
 from yimatong.empi.search.schemas import Grade, MatchCandidate, PersonPage, PersonQuery

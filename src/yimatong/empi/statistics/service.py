@@ -14,7 +14,7 @@ import msgspec
 
 from yimatong.crypto.tokens import Blinder
 from yimatong.crypto.vault import Vault
-from yimatong.empi.search import tokens
+from yimatong.empi import search_tokens as tokens
 from yimatong.empi.statistics import disclosure, groups, queries, rules
 from yimatong.empi.statistics.disclosure import Key
 from yimatong.empi.statistics.schemas import Cell, Counted, StatisticsQuery
