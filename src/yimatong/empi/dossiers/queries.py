@@ -27,6 +27,7 @@ from yimatong.empi.errors import PersonNotFound
 from yimatong.empi.golden import service as golden
 from yimatong.empi.golden.survivorship import survive
 from yimatong.empi.merges import queries as merges_queries
+from yimatong.empi.merges.decisions import evidence_read
 from yimatong.empi.models import certificate, change, contribution, decision, merge, person
 from yimatong.empi.persons import queries as persons
 from yimatong.empi.persons.schemas import SealedFacts
@@ -226,20 +227,10 @@ def _decision(row: Row[Any]) -> DecisionLine:
         right_mpi=row.right_mpi,
         weight=row.weight,
         probability=row.probability,
-        evidence=evidence_of(row.evidence),
+        evidence=evidence_read(row.evidence),
         rule_version=row.rule_version,
         operator=row.operator,
         reason=row.reason,
-    )
-
-
-def evidence_of(stored: object) -> tuple[tuple[str, str, float], ...]:
-    """Return stored evidence as (comparison, level, weight in bits)."""
-    lines = stored if isinstance(stored, list) else []
-    return tuple(
-        (str(line.get("comparison", "")), str(line.get("level", "")), float(line.get("weight") or 0.0))
-        for line in lines
-        if isinstance(line, dict)
     )
 
 

@@ -90,3 +90,13 @@ def evidence_json(evidence: Sequence[FieldEvidence], guards: Sequence[str] = ())
     """
     listed = [*evidence, *(FieldEvidence("guard", name, 0.0) for name in guards)]
     return msgspec.json.encode([msgspec.to_builtins(each) for each in listed]).decode()
+
+
+def evidence_read(stored: object) -> tuple[tuple[str, str, float], ...]:
+    """Return stored evidence as (comparison, level, weight in bits)."""
+    lines = stored if isinstance(stored, list) else []
+    return tuple(
+        (str(line.get("comparison", "")), str(line.get("level", "")), float(line.get("weight") or 0.0))
+        for line in lines
+        if isinstance(line, dict)
+    )

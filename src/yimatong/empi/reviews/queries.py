@@ -13,10 +13,10 @@ from sqlalchemy.sql.selectable import Select
 
 from yimatong.access.caller import Scope
 from yimatong.crypto.sealing import Sealer
-from yimatong.empi.dossiers.queries import evidence_of
 from yimatong.empi.errors import PersonNotFound
 from yimatong.empi.merges import queries as merges
 from yimatong.empi.merges import rules
+from yimatong.empi.merges.decisions import evidence_read
 from yimatong.empi.models import double_check, person, rejected_pair, review, review_step
 from yimatong.empi.persons import queries as persons
 from yimatong.empi.persons.schemas import PersonRecord
@@ -236,7 +236,7 @@ def _review(row: Row[Any]) -> Review:
         kind=row.kind,
         weight=row.weight,
         probability=row.probability,
-        evidence=evidence_of(row.evidence),
+        evidence=evidence_read(row.evidence),
         rule_version=row.rule_version,
         risk=row.risk,
         state=row.state,
