@@ -127,6 +127,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """How many family members one guardian's phone may manage."""
     statistics_min_cell: Annotated[int, msgspec.Meta(ge=3, le=1000)] = 10
     """The smallest count of persons that statistics tell, and the step to which all counts are rounded."""
+    double_check_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.05
+    """The share of stewards' decisions that a second operator judges again."""
     webhook_hosts: tuple[str, ...] = ()
     """Where subscriptions may be delivered: host names, ``.endings``, networks; empty: any host that is not internal."""
     subscribers_to_all: tuple[str, ...] = ()

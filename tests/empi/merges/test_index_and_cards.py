@@ -137,6 +137,19 @@ async def test_a_cancelled_person_freezes_her_card_and_a_steward_restores_both(
     assert [kind for kind in kinds if kind in ("cancelled", "restored")] == ["cancelled", "restored"]
 
 
+async def test_nobody_is_made_twice_because_she_was_cancelled(
+    client: Of, new_resident: Callable[[], SimpleNamespace], tables: Tables, parts: Parts
+) -> None:
+    resident = vars(new_resident())
+    mpi = mpi_of(tables, account(client, resident))
+    wanted = cancelling.Wanted(reason="error", died_on=None, operator="opr_1", method="steward")
+    async with parts.db.transaction() as connection:
+        await cancelling.cancel(connection, mpi, wanted, now=clock.now())
+    with pytest.raises(ApiError) as refused:
+        account(client, resident)
+    assert refused.value.code == "EMP-4201"
+
+
 async def test_restoring_releases_only_what_the_cancellation_froze(
     client: Of, new_resident: Callable[[], SimpleNamespace], tables: Tables, parts: Parts
 ) -> None:

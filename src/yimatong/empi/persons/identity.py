@@ -11,6 +11,7 @@ from yimatong.empi.errors import (
     BirthDateImpossible,
     CertificateNumberInvalid,
     CertificateTypeUnknown,
+    PersonCancelled,
     PersonDeceased,
     PersonDisagrees,
     SexDisagrees,

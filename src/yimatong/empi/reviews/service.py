@@ -11,28 +11,26 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, select, update
 
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.tokens import Blinder
 from yimatong.empi import topics
 from yimatong.empi.errors import (
-    ReviewNotFound,
-    ReviewNotUndoable,
-    ReviewNotWaiting,
     ReviewTakenByAnother,
     SourceNotAskable,
 )
-from yimatong.empi.merges import decisions, pointers
 from yimatong.empi.merges import queries as merge_queries
 from yimatong.empi.merges import service as merges
 from yimatong.empi.merges.decisions import NewDecision
 from yimatong.empi.merges.rules import Conflict
-from yimatong.empi.models import contribution, merge, review, review_step
-from yimatong.empi.reviews import double_checks, statements
+from yimatong.empi.models import contribution, review, review_step
+from yimatong.empi.reviews import double_checks, rows, statements
+from yimatong.empi.reviews.rows import note_aad
 from yimatong.empi.reviews.statements import NewReview, open_many
+from yimatong.empi.reviews.undoing import second_opinion, undo
 from yimatong.kit import outbox
-from yimatong.kit.db import Connection, raw
+from yimatong.kit.db import Connection
 
 __all__ = [
     "NewReview",
@@ -51,8 +49,6 @@ __all__ = [
 
 Outcome = Literal["merged", "rejected"]
 
-_WAITING = ("open", "asked", "later")
-
 
 async def take(connection: Connection, review_id: str, *, operator: str, now: datetime, over: bool = False) -> None:
     """Note who is at work on a review; ``over`` takes it from somebody else.
@@ -60,12 +56,12 @@ async def take(connection: Connection, review_id: str, *, operator: str, now: da
     Raises:
         ReviewNotFound, ReviewNotWaiting. ReviewTakenByAnother: somebody else has it.
     """
-    row = await _waiting(connection, review_id)
+    row = await rows.waiting(connection, review_id)
     if row.assignee == operator:
         return
     if row.assignee is not None and not over:
         raise ReviewTakenByAnother
-    await _set(connection, review_id, assignee=operator)
+    await rows.change(connection, review_id, assignee=operator)
     await statements.step(connection, [review_id], "taken", operator=operator, now=now)
 
 
@@ -90,8 +86,7 @@ async def decide(
     Raises:
         ReviewNotFound, ReviewNotWaiting. MergeConflict: one that ``over`` does not name. SamePerson: merged meanwhile.
     """
-    await pointers.hold(connection)
-    row = await _waiting(connection, review_id)
+    row = await rows.waiting(connection, review_id)
     given = NewDecision(
         kind="merge" if outcome == "merged" else "reject",
         method="steward",
@@ -103,7 +98,7 @@ async def decide(
         rule_version=row.rule_version,
         reason=reason,
     )
-    await _set(connection, review_id, state=outcome, due_at=None, decided_at=now, decided_by=operator)
+    await rows.change(connection, review_id, state=outcome, due_at=None, decided_at=now, decided_by=operator)
     if outcome == "merged":
         decision_id = await _merge(connection, row, given, over, sealer=sealer, blinder=blinder, now=now)
     else:
@@ -111,7 +106,7 @@ async def decide(
             connection, left=row.left_mpi, right=row.right_mpi, decision=given, sealer=sealer, blinder=blinder, now=now
         )
         await _close_same(connection, row, decision_id, operator, now=now)
-    await _set(connection, review_id, decision_id=decision_id)
+    await rows.change(connection, review_id, decision_id=decision_id)
     await statements.step(connection, [review_id], outcome, operator=operator, now=now)
     await double_checks.draw(connection, review_id, operator=operator, outcome=outcome, share=checked_share, now=now)
     return decision_id
@@ -150,7 +145,7 @@ async def _close_same(connection: Connection, row: Row[Any], decision_id: str, o
     same = await connection.execute(
         update(review)
         .where(
-            review.c.state.in_(_WAITING),
+            review.c.state.in_(rows.WAITING),
             review.c.review_id != row.review_id,
             review.c.left_mpi.in_(left | right),
             review.c.right_mpi.in_(left | right),
@@ -167,8 +162,8 @@ async def later(connection: Connection, review_id: str, *, due_at: datetime, ope
     Raises:
         ReviewNotFound, ReviewNotWaiting.
     """
-    await _waiting(connection, review_id)
-    await _set(connection, review_id, state="later", due_at=due_at, assignee=None)
+    await rows.waiting(connection, review_id)
+    await rows.change(connection, review_id, state="later", due_at=due_at, assignee=None)
     await statements.step(connection, [review_id], "later", operator=operator, now=now)
 
 
@@ -194,10 +189,10 @@ async def ask(
     Raises:
         ReviewNotFound, ReviewNotWaiting. SourceNotAskable: the institution has no record of either.
     """
-    row = await _waiting(connection, review_id)
+    row = await rows.waiting(connection, review_id)
     await require_record(connection, row, providers)
-    await _set(connection, review_id, state="asked", institution_id=institution_id, due_at=due_at, assignee=None)
-    await _note(connection, review_id, "asked", question, operator=operator, sealer=sealer, now=now)
+    await rows.change(connection, review_id, state="asked", institution_id=institution_id, due_at=due_at, assignee=None)
+    await rows.keep_note(connection, review_id, "asked", question, operator=operator, sealer=sealer, now=now)
     await outbox.write(
         connection,
         topic=topics.SOURCE_ASKED,
@@ -240,9 +235,9 @@ async def answered(
     Raises:
         ReviewNotFound, ReviewNotWaiting.
     """
-    await _waiting(connection, review_id)
-    await _set(connection, review_id, state="open", due_at=None)
-    await _note(connection, review_id, "answered", answer, operator=who, sealer=sealer, now=now)
+    await rows.waiting(connection, review_id)
+    await rows.change(connection, review_id, state="open", due_at=None)
+    await rows.keep_note(connection, review_id, "answered", answer, operator=who, sealer=sealer, now=now)
 
 
 async def note(
@@ -253,117 +248,8 @@ async def note(
     Raises:
         ReviewNotFound: no such review.
     """
-    await _locked(connection, review_id)
-    await _note(connection, review_id, "noted", words, operator=operator, sealer=sealer, now=now)
-
-
-async def undo(
-    connection: Connection,
-    review_id: str,
-    *,
-    operator: str,
-    sealer: Sealer,
-    blinder: Blinder,
-    now: datetime,
-    reason: str = "",
-) -> None:
-    """Take a decision back: the two are apart again, or the rejection is lifted; the review is open again.
-
-    Raises:
-        ReviewNotFound. ReviewNotUndoable: it was not decided, its decision no longer stands, or the pair waits in
-            another review.
-    """
-    await pointers.hold(connection)
-    row = await _locked(connection, review_id)
-    if row.state not in ("merged", "rejected"):
-        raise ReviewNotUndoable(why="尚未判定 (not decided)")
-    given = NewDecision(
-        kind="unmerge", method="steward", left=row.left_mpi, right=row.right_mpi, operator=operator, reason=reason
-    )
-    if row.state == "merged":
-        await _unmerge(connection, row, given, sealer=sealer, blinder=blinder, now=now)
-    else:
-        await _lift(connection, row, given, now=now)
-    waiting = await connection.execute(
-        select(review.c.review_id).where(
-            review.c.left_mpi == row.left_mpi, review.c.right_mpi == row.right_mpi, review.c.state.in_(_WAITING)
-        )
-    )
-    if waiting.first() is not None:
-        raise ReviewNotUndoable(why="该对已在另一事项中等待 (the pair waits in another review)")
-    await _set(connection, review_id, state="open", decided_at=None, decided_by=None, decision_id=None, assignee=None)
-    await statements.step(connection, [review_id], "undone", operator=operator, now=now)
-    await double_checks.forget(connection, review_id)
-
-
-async def _unmerge(
-    connection: Connection, row: Row[Any], given: NewDecision, *, sealer: Sealer, blinder: Blinder, now: datetime
-) -> None:
-    found = await connection.execute(
-        select(merge.c.merge_id).where(merge.c.decision_id == row.decision_id, merge.c.undone_at.is_(None))
-    )
-    merge_id = found.scalar_one_or_none()
-    if merge_id is None:
-        raise ReviewNotUndoable(why="合并已拆分 (the merge was undone already)")
-    await merges.unmerge(
-        connection, merge_id=merge_id, decision=given, sealer=sealer, blinder=blinder, now=now, apart=False
-    )
-
-
-async def _lift(connection: Connection, row: Row[Any], given: NewDecision, *, now: datetime) -> None:
-    lifted = await merges.lift(connection, [row.left_mpi], [row.right_mpi], now=now)
-    lifted += await _lifted_of_today(connection, row, now=now)
-    if not lifted:
-        raise ReviewNotUndoable(why="判定已失效 (the rejection no longer stands)")
-    made = given._replace(kind="review", reason=given.reason or "rejection_lifted")
-    await decisions.write(await raw(connection), [made], now)
-
-
-async def _lifted_of_today(connection: Connection, row: Row[Any], *, now: datetime) -> list[tuple[UUID, UUID]]:
-    """Lift what was rejected under the ids that the pair meant when it was judged."""
-    mpis = await merge_queries.current_of(connection, [row.left_mpi, row.right_mpi])
-    groups = await merge_queries.groups(connection, sorted(set(mpis.values())))
-    left, right = (groups[mpis[own]].members for own in (row.left_mpi, row.right_mpi))
-    return [] if left == right else await merges.lift(connection, sorted(left), sorted(right), now=now)
-
-
-async def second_opinion(
-    connection: Connection,
-    review_id: str,
-    outcome: Literal["merged", "rejected", "unsure"],
-    *,
-    operator: str,
-    sealer: Sealer,
-    blinder: Blinder,
-    now: datetime,
-) -> bool:
-    """Keep what a second operator judged without seeing the first answer; return whether both agree.
-
-    Disagreement takes the first decision back, opens the review again and raises an alarm. ``unsure`` disagrees with
-    nobody: it is counted, and nothing is undone.
-
-    Raises:
-        DoubleCheckNotOpen: nothing was drawn, it was checked, or this operator judged first.
-    """
-    await pointers.hold(connection)
-    await _locked(connection, review_id)
-    first = await double_checks.answer(connection, review_id, outcome, operator=operator, now=now)
-    if outcome in (first, "unsure"):
-        return outcome == first
-    await double_checks.raise_alarm(connection, review_id, first=first, second=outcome, now=now)
-    try:
-        await undo(
-            connection,
-            review_id,
-            operator=operator,
-            sealer=sealer,
-            blinder=blinder,
-            now=now,
-            reason="double_check",
-        )
-    except ReviewNotUndoable:
-        return False  # its decision was taken back before; the alarm stands
-    return False
+    await rows.locked(connection, review_id)
+    await rows.keep_note(connection, review_id, "noted", words, operator=operator, sealer=sealer, now=now)
 
 
 async def read_note(connection: Connection, review_id: str, *, sealer: Sealer) -> list[tuple[datetime, str, str, str]]:
@@ -372,44 +258,12 @@ async def read_note(connection: Connection, review_id: str, *, sealer: Sealer) -
     Raises:
         SealBroken: a row was edited.
     """
-    rows = await connection.execute(
+    found = await connection.execute(
         select(review_step)
         .where(review_step.c.review_id == review_id, review_step.c.note_sealed.is_not(None))
         .order_by(review_step.c.id)
     )
     return [
-        (row.at, row.operator_id, row.what, sealer.unseal(row.note_sealed, note_aad(review_id)).decode())
-        for row in rows
+        (row.at, row.operator_id, row.what, sealer.unseal(row.note_sealed, rows.note_aad(review_id)).decode())
+        for row in found
     ]
-
-
-def note_aad(review_id: str) -> bytes:
-    """Bind a sealed note to its review."""
-    return f"empi_review_step:{review_id}".encode()
-
-
-async def _note(
-    connection: Connection, review_id: str, what: str, words: str, *, operator: str, sealer: Sealer, now: datetime
-) -> None:
-    sealed = sealer.seal(words.encode(), note_aad(review_id)) if words else None
-    await connection.execute(
-        insert(review_step).values(review_id=review_id, at=now, operator_id=operator, what=what, note_sealed=sealed)
-    )
-
-
-async def _locked(connection: Connection, review_id: str) -> Row[Any]:
-    row = (await connection.execute(select(review).where(review.c.review_id == review_id).with_for_update())).first()
-    if row is None:
-        raise ReviewNotFound
-    return row
-
-
-async def _waiting(connection: Connection, review_id: str) -> Row[Any]:
-    row = await _locked(connection, review_id)
-    if row.state not in _WAITING:
-        raise ReviewNotWaiting
-    return row
-
-
-async def _set(connection: Connection, review_id: str, **values: object) -> None:
-    await connection.execute(update(review).where(review.c.review_id == review_id).values(**values))

@@ -97,6 +97,7 @@ async def _decide(page: Page, review_id: str, outcome: str, note: str, form: Map
                 now=now,
                 reason=TWINS if outcome == "twins" else "",
                 over=seen(form),
+                checked_share=page.parts.settings.double_check_share,
             )
 
     await page.write(verb)
