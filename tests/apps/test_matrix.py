@@ -24,6 +24,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/accounts/{vuid}"): "AI",
     ("POST", "/api/v1/accounts/{vuid}/state"): "AI",
     ("POST", "/api/v1/accounts/{vuid}/page-links"): "A",
+    ("POST", "/api/v1/accounts/{vuid}/record-subscription"): "AI",
     ("POST", "/api/v1/accounts/without-certificate"): "I",
     ("POST", "/api/v1/accounts/search"): "AI",
     ("POST", "/api/v1/accounts/{vuid}/certificate"): "AI",
@@ -145,6 +146,7 @@ def bodies(facts: dict[str, str]) -> dict[str, Any]:
         "/api/v1/accounts/{vuid}/insurance-cards/{binding_id}/unbind": UNBINDING,
         "/api/v1/physical-cards/{card_id}/state": {"state": "lost"},
         "/api/v1/physical-cards/{card_id}/replace": {"card_number": "6101-of-another"},
+        "/api/v1/accounts/{vuid}/record-subscription": {"url": "http://127.0.0.1:8490/persons"},
         "/api/v1/codes": {"vuid": facts["vuid"]},
         "/api/v1/codes/revoke": {"vuid": facts["vuid"]},
         "/api/v1/labels": {"vuid": facts["vuid"]},
@@ -231,8 +233,13 @@ OWNER = {"vuid": "app-1"} | dict.fromkeys(
 )
 
 
+EVERYBODYS = ("/api/v1/identifier-domains/{code}",)
+"""What is named by a path and belongs to nobody."""
+
+
 @pytest.mark.parametrize(
-    ("method", "path"), [operation for operation in MATRIX if operation[0] == "GET" and "{" in operation[1]]
+    ("method", "path"),
+    [each for each in MATRIX if each[0] == "GET" and "{" in each[1] and each[1] not in EVERYBODYS],
 )
 def test_the_owner_finds_it(client: Callable[[str], Client], owned: SimpleNamespace, method: str, path: str) -> None:
     name = path.split("{")[1].split("}", maxsplit=1)[0]
