@@ -16,7 +16,7 @@ from procrastinate import App
 
 from yimatong.access import callers, idempotency, sessions
 from yimatong.access.caller import PLATFORM
-from yimatong.apps import keys, parties
+from yimatong.apps import health, keys, parties
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.batches import service as batches
 from yimatong.cards.bindings import tasks as bindings
@@ -31,6 +31,7 @@ from yimatong.crypto.gm.sm3 import hmac_sm3
 from yimatong.empi.registration import comparing
 from yimatong.empi.subscriptions import tasks as subscriptions
 from yimatong.empi.topics import SOURCE_ASKED
+from yimatong.gateways.fhir import delivering
 from yimatong.kit import audit, clock, jobs, log, outbox
 from yimatong.kit.errors import DatabaseUnavailable
 from yimatong.kit.outbox import Handler, Relay
@@ -72,6 +73,14 @@ def handlers(parts: Parts) -> dict[str, Handler]:
     return {
         **webhooks.handlers(parts.db, parts.vault, parts.outbound),
         **subscriptions.handlers(parts.db, parts.vault, parts.outbound, parts.destinations),
+        **delivering.handlers(
+            parts.db,
+            parts.vault,
+            parts.outbound,
+            parts.destinations,
+            index=health.index(parts),
+            base=health.fhir_base(parts.settings),
+        ),
         **care.handlers(parts.db),
         **registry.handlers(parts.db, parts.vault),
         **standing.handlers(parts.db, parts.vault),

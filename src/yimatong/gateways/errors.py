@@ -275,16 +275,6 @@ class ParameterUnknown(FhirFault):
     en = "unsupported parameter: {parameter}"
 
 
-class SearchTooBroad(FhirFault):
-    """A search without any fact that the index can look up by."""
-
-    code = "GWY-2008"
-    status = 400
-    issue = "too-costly"
-    zh = "查询条件不足，请至少给出姓名、标识、电话、出生日期或地址之一"
-    en = "too few criteria: give a name, an identifier, a telephone number, a birth date or an address at least"
-
-
 class SourceDomainUnknown(FhirFault):
     """ITI-83: the assigning authority of the source identifier is not known (2:3.83.4.2.2.3)."""
 

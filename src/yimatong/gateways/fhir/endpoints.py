@@ -145,7 +145,7 @@ async def feed(request: AnyRequest, index: NamedDependency[Index], fhir_base: Na
     return answer(
         await feeding.returned(index, asker, done, given.wish, base=fhir_base),
         given.wish,
-        status=201 if done.created else 200,
+        status=201 if done.created else 202 if done.told == "waits" else 200,
         headers=headers,
     )
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from yimatong.empi.registration.schemas import PersonToRegister, SourceNumber
+from yimatong.empi.identifiers.schemas import SourceNumber
+from yimatong.empi.registration.schemas import PersonToRegister
 from yimatong.gateways.errors import (
     ElementMissing,
     ElementRefused,
@@ -81,7 +82,7 @@ async def feed(
     if link:
         other = await survivor(index, asker, link, base=base)
         done = await index.merge(asker, retired=source, surviving=other)
-        return Fed(mpi_ref=done.mpi_ref, version=done.version, created=False, told="merged")
+        return Fed(mpi_ref=done.mpi_ref, version=done.version, created=False, told="waits" if done.waits else "merged")
     if said is None:
         raise ElementMissing(path="Patient.name")
     return await record(index, asker, source, said)
@@ -156,6 +157,7 @@ _TOLD: Final = {
     "linked": "the record of a person whom the index knew",
     "review": "a new person for now; a data steward judges whether she is a known one",
     "updated": "the record was known and is updated",
+    "waits": "nothing is merged yet; a data steward judges whether the two are one person",
     "merged": "the record was merged into the one that replaces it",
 }
 
@@ -164,7 +166,7 @@ async def returned(index: Index, asker: Asker, done: Fed, wish: Wish, *, base: s
     """Return what a write is answered with, as ``Prefer: return`` asks."""
     if wish.returning == "minimal":
         return None
-    if wish.returning == "OperationOutcome" or "persons:read" not in asker.caller.permissions:
+    if done.told == "waits" or wish.returning == "OperationOutcome" or "persons:read" not in asker.caller.permissions:
         return outcomes.told("information", "informational", f"{done.told}: {_TOLD[done.told]}")
     found, _ = await finding.read(index, asker, done.mpi_ref, base=base)
     return found

@@ -64,21 +64,18 @@ async def match(index: Index, asker: Asker, query: MatchQuery, *, base: str) -> 
 
     With ``onlyCertainMatches`` two certain persons are none: it cannot be told that they are one (cases 3 to 5).
     """
-    systems = await index.systems(asker)
-    said = reading.said(query.patient, systems)
-    found = await index.match(asker, said.resident, said.numbers, limit=COUNT_MAX)
-    found = sorted(found, key=lambda each: (-each.probability, each.person.mpi_ref))
-    if query.certain:
-        found = [each for each in found if each.grade == "certain"]
-        found = found if len(found) == 1 else []
-    systems = await index.systems(asker, {n.domain for each in found for n in each.person.identifiers})
+    said = reading.said(query.patient, await index.systems(asker))
+    found = await index.match(asker, said.resident, said.numbers, limit=query.count, certain=query.certain)
+    systems = await index.systems(asker, {n.domain for shown, _ in found for n in shown.hit.identifiers})
     entries = [
         {
-            "fullUrl": f"{base}/Patient/{each.person.mpi_ref}",
-            "resource": patients.patient(each.person, base=base, systems=systems),
-            "search": _search(each),
+            "fullUrl": f"{base}/Patient/{shown.hit.mpi_ref}",
+            "resource": patients.patient(
+                shown.hit, base=base, systems=systems, replaced_by=shown.replaced_by, version=shown.version
+            ),
+            "search": _search(candidate),
         }
-        for each in found[: query.count]
+        for shown, candidate in found
     ]
     made: Resource = {
         "resourceType": "Bundle",

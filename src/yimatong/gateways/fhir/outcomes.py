@@ -35,6 +35,10 @@ _BY_STATUS: Final[Mapping[int, str]] = {
 }
 
 
+_TOO_COSTLY: Final = frozenset({"EMP-3001", "EMP-3002"})
+"""Searches that are too wide."""
+
+
 def of_error(error: PlatformError, *, language: str) -> Resource:
     """Return the outcome of a refused request; ``language``: ``zh`` or ``en``."""
     severity = error.severity if isinstance(error, FhirFault) else "error"
@@ -54,6 +58,8 @@ def issue_type(error: PlatformError) -> str:
     """Return the code of http://hl7.org/fhir/issue-type that fits an error best."""
     if isinstance(error, FhirFault):
         return error.issue
+    if error.code in _TOO_COSTLY:
+        return "too-costly"
     if isinstance(error, Unavailable):
         return "transient"
     return _BY_STATUS.get(error.status, "processing")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from yimatong.empi.registration.schemas import SourceNumber
+from yimatong.empi.identifiers.schemas import SourceNumber
 from yimatong.empi.search.schemas import PersonHit
 from yimatong.gateways.fhir.values import Resource
 from yimatong.gateways.health.systems import Systems
@@ -97,6 +97,8 @@ def patient(
     made["gender"] = GENDERS.get(found.sex, "unknown")
     if found.birth_date is not None:
         made["birthDate"] = found.birth_date.isoformat()
+    elif is_masked(found.name):
+        made["_birthDate"] = {"extension": [{"url": ABSENT, "valueCode": "masked"}]}
     if found.deceased_on is not None:
         made["deceasedDateTime"] = found.deceased_on.isoformat()
     if found.address or found.region_code:
@@ -111,8 +113,8 @@ def patient(
 def _extensions(found: PersonHit) -> list[Resource]:
     made: list[Resource] = []
     mother = getattr(found, "mother_name", "")
-    if mother:
-        made.append({"url": MOTHER, **_value("valueString", mother)})
+    if mother and not is_masked(mother):
+        made.append({"url": MOTHER, "valueString": mother})
     if found.nation in codes.NATIONS:
         term = codes.NATIONS[found.nation]
         coding = {"system": NATION_CODES, "code": found.nation, "display": term.zh}

@@ -20,15 +20,16 @@ from yimatong.access.webhooks import Destinations
 from yimatong.crypto.vault import Vault
 from yimatong.empi.cancelling import service as cancelling
 from yimatong.empi.cancelling.schemas import Reason
-from yimatong.empi.errors import DomainUnknown, NumberUnknown, PersonNotFound
+from yimatong.empi.errors import DomainUnknown, PersonNotFound, SourceRecordUnknown
 from yimatong.empi.identifiers import crossing, managing, visibility
 from yimatong.empi.identifiers import queries as identifiers
-from yimatong.empi.identifiers.schemas import CrossIndexToEnd, Domain, Resolved, ResolvedNumber, ToResolve
+from yimatong.empi.identifiers.schemas import CrossIndexToEnd, Domain, Resolved, ResolvedNumber, SourceNumber, ToResolve
+from yimatong.empi.merges import by_provider
 from yimatong.empi.merges import queries as pointers
-from yimatong.empi.merges import service as merges
-from yimatong.empi.merges.service import NewDecision
-from yimatong.empi.registration.schemas import PersonToRegister, RegisteredPerson, SourceNumber, Stated
+from yimatong.empi.merges.schemas import RecordsToMerge
+from yimatong.empi.registration.schemas import PersonToRegister, RegisteredPerson, Stated
 from yimatong.empi.registration.service import Provider, Registrar, ToRegister, checked
+from yimatong.empi.search import service as search
 from yimatong.empi.search.schemas import MatchCandidate, PersonPage, PersonQuery
 from yimatong.empi.subscriptions import queries as subscription_queries
 from yimatong.empi.subscriptions import service as subscriptions
@@ -64,10 +65,11 @@ Known = SourceNumber | str
 
 
 class MergedRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose a merged record is now."""
+    """Whose a merged record is now. ``waits``: nothing was merged, a data steward judges first."""
 
     mpi_ref: str
     version: int
+    waits: bool = False
 
 
 class Index:
@@ -175,17 +177,41 @@ class Index:
 
     async def search(self, asker: Asker, wanted: PersonQuery) -> PersonPage:
         """Return a page of persons whom a query fits; errors as ``search.service.search``."""
-        raise NotImplementedError
+        return await self._do(
+            asker,
+            "persons:search",
+            lambda tx: search.search(tx, self.vault, wanted, caller=asker.caller, now=asker.now),
+        )
 
     async def look_up(self, asker: Asker, wanted: Lookup, *, keep: Callable[[Shown], bool]) -> list[Shown]:
         """Return everybody who fits; ``keep`` judges each unmasked. Errors as ``People.look_up``."""
         return await self._do(asker, "persons:search", lambda tx: self._people(tx, asker).look_up(wanted, keep=keep))
 
     async def match(
-        self, asker: Asker, resident: Stated, numbers: Sequence[SourceNumber], *, limit: int
-    ) -> list[MatchCandidate]:
-        """Return who the matching engine finds for given facts, most likely first."""
-        raise NotImplementedError
+        self, asker: Asker, resident: Stated, numbers: Sequence[SourceNumber], *, limit: int, certain: bool = False
+    ) -> list[tuple[Shown, MatchCandidate]]:
+        """Return who the matching engine finds for given facts, most likely first; with ``certain`` one or nobody.
+
+        Raises:
+            DomainUnknown, DomainNotYours: of a number.
+        """
+
+        async def query(connection: Connection) -> list[tuple[Shown, MatchCandidate]]:
+            found = await search.match(
+                connection,
+                self.vault,
+                resident,
+                numbers,
+                caller=asker.caller,
+                now=asker.now,
+                limit=limit,
+                only_certain=certain,
+            )
+            people = self._people(connection, asker)
+            shown = await people.persons([await people.mpi(each.person.mpi_ref) for each in found])
+            return list(zip(shown, found, strict=True))
+
+        return await self._do(asker, "persons:match", query)
 
     async def register(self, asker: Asker, wanted: PersonToRegister) -> RegisteredPerson:
         """Register a record of the caller's; the same source number again is the same record.
@@ -229,31 +255,29 @@ class Index:
         return await self._do(asker, "persons:register", query)
 
     async def merge(self, asker: Asker, *, retired: Known, surviving: Known) -> MergedRecord:
-        """Make one person of two records of the caller's; the number of the retired one ends.
+        """Say that two records of the caller's institution are one resident; the retired one's number ends.
 
         Raises:
-            NotPermitted, DomainNotYours, NumberUnknown, PersonNotFound. MergeConflict: a data steward must judge.
+            NotPermitted. SourceRecordUnknown: one of them is none of the institution's. PersonNotFound.
         """
 
         async def verb(connection: Connection) -> MergedRecord:
             sealer, blinder = await self.vault.sealer(), await self.vault.blinder()
-            gone = await self._mpi(connection, asker, retired)
-            stays = await self._mpi(connection, asker, surviving)
-            decision = NewDecision("merge", "provider", gone, asker.caller.caller_id)
-            done = await merges.merge(
+            gone = await self._record(connection, asker, retired)
+            stays = await self._record(connection, asker, surviving)
+            done = await by_provider.merge_records(
                 connection,
-                retired=gone,
-                survivor=stays,
-                decision=decision,
+                RecordsToMerge(surviving=stays, retired=gone),
+                provider=by_provider.Provider(asker.caller.holder, asker.caller.caller_id),
                 sealer=sealer,
                 blinder=blinder,
                 now=asker.now,
             )
-            if isinstance(retired, SourceNumber) and retired != surviving:
-                await self._end(connection, asker, retired, reason="replaced")
-            row = (await pointers.rows(connection, [done.survivor]))[done.survivor]
-            ref = await self.vault.mpi_ref(asker.caller.holder, done.survivor.hex)
-            return MergedRecord(mpi_ref=ref, version=row.version)
+            if done.outcome != "review" and gone != stays and await self._holder(connection, gone) is not None:
+                await self._end(connection, asker, gone, reason="replaced")
+            row = (await pointers.rows(connection, [done.mpi]))[done.mpi]
+            ref = await self.vault.mpi_ref(asker.caller.holder, done.mpi.hex)
+            return MergedRecord(mpi_ref=ref, version=row.version, waits=done.outcome == "review")
 
         return await self._do(asker, "persons:merge", verb)
 
@@ -337,17 +361,21 @@ class Index:
         )
         return found.get(0)
 
-    async def _mpi(self, connection: Connection, asker: Asker, known: Known) -> UUID:
-        """Return the person of a record: of a number of the caller's own domain, or of its reference."""
-        if isinstance(known, str):
-            shown = await self._people(connection, asker).person(known)
-            return UUID(await self.vault.mpi_from_ref(asker.caller.holder, shown.hit.mpi_ref))
-        domain = await managing.read(connection, known.domain)
-        visibility.require_entry(domain, asker.caller.scope)
-        mpi = await self._holder(connection, known)
-        if mpi is None:
-            raise NumberUnknown
-        return mpi
+    async def _record(self, connection: Connection, asker: Asker, known: Known) -> SourceNumber:
+        """Return the institution's own number of a record, which a reference of the caller's may stand for.
+
+        Raises:
+            SourceRecordUnknown: the institution has no record of this person. PersonNotFound.
+        """
+        if isinstance(known, SourceNumber):
+            return known
+        shown = await self._people(connection, asker).person(known)
+        systems = await self._listed(asker)
+        for each in shown.hit.identifiers:
+            domain = systems.by_code(each.domain)
+            if domain is not None and domain.kind in _OWN_KINDS and domain.institution_id == asker.caller.holder:
+                return each
+        raise SourceRecordUnknown
 
     async def _end(self, connection: Connection, asker: Asker, source: SourceNumber, *, reason: EndReason) -> None:
         wanted = CrossIndexToEnd(source=source, reason=reason)

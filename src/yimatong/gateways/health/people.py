@@ -10,15 +10,16 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Row
 
+from yimatong.access import callers
 from yimatong.access.caller import PLATFORM, Caller, Scope
 from yimatong.crypto.vault import Vault
 from yimatong.empi.errors import NothingSelective, PersonNotFound
 from yimatong.empi.identifiers import queries as identifiers
 from yimatong.empi.identifiers.queries import Number
+from yimatong.empi.identifiers.schemas import SourceNumber
 from yimatong.empi.merges import queries as pointers
 from yimatong.empi.persons import queries as persons
 from yimatong.empi.persons.schemas import PersonRecord
-from yimatong.empi.registration.schemas import SourceNumber
 from yimatong.empi.search import queries as search_queries
 from yimatong.empi.search import service as search
 from yimatong.empi.search import showing
@@ -161,11 +162,8 @@ class People:
 
     async def _seen(self, mpis: Collection[UUID]) -> set[UUID]:
         """Return of whom the caller has a record: those it sees whole (docs/spec/search.md)."""
-        inside = await raw(self._connection)
-        found: set[UUID] = set()
-        for provider in {self._caller.holder, self._caller.caller_id}:
-            found |= await search_queries.seen_by(inside, mpis, holder=provider)
-        return found
+        names = await callers.acting_for(self._connection, self._caller)
+        return await search_queries.seen_by(await raw(self._connection), mpis, names=names)
 
 
 class Seen(PersonHit, frozen=True, kw_only=True):
