@@ -29,6 +29,8 @@ from yimatong.cards.standing import tasks as standing
 from yimatong.care import tasks as care
 from yimatong.crypto.gm.sm3 import hmac_sm3
 from yimatong.empi.registration import comparing
+from yimatong.empi.rules import running as rule_runs
+from yimatong.empi.rules import service as rules
 from yimatong.empi.subscriptions import tasks as subscriptions
 from yimatong.empi.topics import SOURCE_ASKED
 from yimatong.gateways.fhir import delivering
@@ -181,6 +183,13 @@ def schedule(parts: Parts) -> App:
     async def register_nightly(timestamp: int) -> None:
         done = await arrivals.register_due(parts.db, parts.vault, now=clock.now())
         log.KitLog.JOB_DONE.emit(job="registry.nightly", timestamp=timestamp, rows=done)
+
+    @app.task(name=rules.JOB)
+    async def run_rules(run_id: str) -> None:
+        ended = await rule_runs.run(
+            parts.db, parts.vault, run_id, database_url=parts.settings.database_url, now=clock.now()
+        )
+        log.KitLog.JOB_DONE.emit(job=rules.JOB, run=run_id, state=ended.state)
 
     @app.task(name=arrivals.JOB, retry=jobs.RETRY)
     async def register_arrivals(delivery: str) -> None:
