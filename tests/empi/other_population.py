@@ -98,12 +98,15 @@ def _family(chance: random.Random) -> Iterator[tuple[str, str, date, str, str, F
     for family_name, years, born_together in births[: chance.randint(1, 5)]:
         born = date(2026, 10, 1) - timedelta(days=years * 365 + chance.randrange(365))
         numbers = chance.random() > 0.08
-        for _ in range(born_together):
+        names = {family_name + _given(chance)}
+        while len(names) < born_together:
+            names.add(family_name + _given(chance))
+        for name in sorted(names):
             sex = chance.choice("12")
             serial = chance.randrange(0, 499) * 2 + (1 if sex == "1" else 0)
             first17 = f"{home.code}{born:%Y%m%d}{serial:03d}"
             phone = home.phone if years < 18 or chance.random() < 0.2 else f"17{chance.randrange(10**9):09d}"
-            yield family_name + _given(chance), sex, born, first17 + check_digit(first17), phone, home, numbers
+            yield name, sex, born, first17 + check_digit(first17), phone, home, numbers
 
 
 def _given(chance: random.Random) -> str:

@@ -19,9 +19,9 @@ _SHORT: Final = 2
 _SUFFIX: Final = re.compile(
     "(?:特别行政区|(?:壮族|回族|维吾尔)?自治区|省|市|地区|盟|(?:.{1,3}族)+自治[州县]|自治[州县旗]|(?<=神农架)林区|区|县|旗)$"
 )
-_ROADS: Final = frozenset("路街道大巷东西南北中一二三四五六七八九十")
-_NO_SHORT: Final = {_PROVINCE: _ROADS, _CITY: _ROADS, _COUNTY: _ROADS | frozenset("村镇乡里小")}
-"""What follows 和平 in 和平路: a road that is called like a district."""
+_AS_ROAD: Final = re.compile("[路街道大巷]|[东西南北中一二三四五六七八九十][路街大]")
+_AS_PLACE: Final = frozenset("村镇乡里小")
+"""What follows 和平 in 和平路 and 南京 in 南京西路: a road, and a village or town, that is called like a division."""
 
 _NUMERALS: Final = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _SPOKEN: Final = re.compile("([零〇一二两三四五六七八九十]+)(?=号|栋|幢|座|楼|单元|室|层|组|队|户|排)")
@@ -99,7 +99,7 @@ def _region(text: str) -> tuple[str, str]:
             name = text[begin : begin + size]
             if name not in names:
                 continue
-            below = _below(name, code, text[begin + size : begin + size + 1])
+            below = _below(name, code, text[begin + size : begin + size + 2])
             if below is not None:
                 code, begin = below or code, begin + size
                 break
@@ -115,7 +115,7 @@ def _below(name: str, code: str, following: str) -> str | None:
     for each, shortened in _named()[0][name]:
         if not each.startswith(code) or len(each) <= len(code):
             continue
-        if shortened and (following in _NO_SHORT[len(each)] or (len(each) == _COUNTY and not code)):
+        if shortened and (_AS_ROAD.match(following) or (len(each) == _COUNTY and not (code and _clear(following)))):
             continue
         found.append(each)
     if not found:
@@ -123,6 +123,10 @@ def _below(name: str, code: str, following: str) -> str | None:
     nearest = min(found, key=len)
     same = [each for each in found if len(each) == len(nearest)]
     return nearest if len(same) == 1 else ""
+
+
+def _clear(following: str) -> bool:
+    return following[:1] not in _AS_PLACE
 
 
 def _number(spoken: str) -> int:

@@ -41,7 +41,7 @@ def canonical(name: str) -> str:
     """Return the form under which names are compared: simplified, half-width, lower case, without dots and blanks."""
     text = unicodedata.normalize("NFKC", name).casefold()
     if not text.isalpha():
-        text = _BESIDE.sub("", text)
+        text = unicodedata.normalize("NFKC", _BESIDE.sub("", text))
     return text.translate(simplified())
 
 
