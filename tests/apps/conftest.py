@@ -33,10 +33,13 @@ from core_world import (  # noqa: E402, F401
 def owned(client: Callable[[str], Client], merchant: None, world: Any) -> SimpleNamespace:  # noqa: F811
     """One of each object, made through the API by app-1 (the account) and by hospital 1 (all the rest)."""
     app, his, terminal = client("app-1"), client("his-1"), client("term-1")
-    vuid = app.register_account(vars(make_resident()), real_name="police_online")["vuid"]
+    account = app.register_account(vars(make_resident()), real_name="police_online")
+    vuid = account["vuid"]
     code = app.issue_code(vuid, code_class="visit")["text"]
     record_id = terminal.verify_code(code, purpose="visit")["record_id"]
-    made = SimpleNamespace(vuid=vuid, record_id=record_id, visit_no="V-1", bill_no="B-1", source_no="S-1")
+    made = SimpleNamespace(
+        vuid=vuid, mpi_ref=account["mpi_ref"], record_id=record_id, visit_no="V-1", bill_no="B-1", source_no="S-1"
+    )
     made.alias, made.relation_id = "E" * 64, "fam_" + "0" * 32
     his.register_visit({"visit_no": made.visit_no, "verification_id": record_id, "vuid": vuid, "department": "内科"})
     items = [{"name": "西药费", "amount_fen": 1234}]

@@ -147,6 +147,7 @@ def bodies(facts: dict[str, str]) -> dict[str, Any]:
         "/api/v1/physical-cards/{card_id}/state": {"state": "lost"},
         "/api/v1/physical-cards/{card_id}/replace": {"card_number": "6101-of-another"},
         "/api/v1/accounts/{vuid}/record-subscription": {"url": "http://127.0.0.1:8490/persons"},
+        "/api/v1/persons/{mpi_ref}/cancel": {"reason": "error"},
         "/api/v1/codes": {"vuid": facts["vuid"]},
         "/api/v1/codes/revoke": {"vuid": facts["vuid"]},
         "/api/v1/labels": {"vuid": facts["vuid"]},
@@ -228,7 +229,7 @@ def test_somebody_elses_object_answers_like_an_absent_one(
     assert found[0] in (403, 404)
 
 
-OWNER = {"vuid": "app-1"} | dict.fromkeys(
+OWNER = {"vuid": "app-1", "mpi_ref": "app-1"} | dict.fromkeys(
     ("record_id", "visit_no", "bill_no", "order_no", "refund_no", "card_id", "delivery"), "his-1"
 )
 

@@ -9,7 +9,9 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter
 
 from yimatong.access.edge import Call, documented
+from yimatong.access.errors import WebhookAddressRefused
 from yimatong.access.shared import SharedWrite
+from yimatong.access.webhooks import Destinations
 from yimatong.cards.accounts import history, queries, registration, service
 from yimatong.cards.accounts.real_name import ONLINE, REFUSALS, RealNameCheck
 from yimatong.cards.accounts.registration import Applicant, Application, Entry, Prepared
@@ -31,6 +33,7 @@ from yimatong.empi.errors import (
     PersonDisagrees,
     SexDisagrees,
 )
+from yimatong.empi.subscriptions.schemas import ResidentSubscription, Subscription
 from yimatong.kit.db import Batch
 from yimatong.kit.errors import PartyOutcomeUnknown, PartyUnreachable
 
@@ -104,4 +107,23 @@ async def make_page_link(
     )
 
 
-ROUTES = [register_account, read_account, make_page_link]
+@post(
+    "/api/v1/accounts/{vuid:str}/record-subscription",
+    permission="persons:subscribe",
+    responses=documented(Subscription, AccountNotFound, AccountFrozen, AccountCancelled, WebhookAddressRefused),
+)
+async def follow_record(
+    vuid: VuidInPath,
+    data: JSONBody[ResidentSubscription],
+    call: NamedDependency[Call],
+    destinations: NamedDependency[Destinations],
+) -> Response[bytes]:
+    """Let a resident be told of what happens to her own record; the app ends it like any subscription of its own."""
+    return await call.write(
+        lambda tx: service.follow_record(
+            tx, call.vault, vuid, data, caller=call.caller, destinations=destinations, now=call.now
+        )
+    )
+
+
+ROUTES = [register_account, read_account, make_page_link, follow_record]

@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from yimatong.access import sessions
 from yimatong.access.caller import Caller
+from yimatong.access.webhooks import Destinations
 from yimatong.cards.accounts import history, queries
 from yimatong.cards.accounts.history import Origin
 from yimatong.cards.accounts.schemas import PageLink
@@ -18,6 +19,8 @@ from yimatong.cards.errors import (
 )
 from yimatong.cards.models import account
 from yimatong.crypto.vault import Vault
+from yimatong.empi.subscriptions import service as subscriptions
+from yimatong.empi.subscriptions.schemas import ResidentSubscription, Subscription
 from yimatong.kit.db import Connection
 
 LINK_S = 300
@@ -64,3 +67,28 @@ async def make_page_link(connection: Connection, vuid: str, *, caller: Caller, w
         raise AccountCancelled
     token = await sessions.make_link(connection, subject=row.vuid, purpose="card", lifetime_s=LINK_S, now=now)
     return PageLink(url=f"{web_url}/card/open/{token}", expires_in_s=LINK_S)
+
+
+async def follow_record(
+    connection: Connection,
+    vault: Vault,
+    vuid: str,
+    wanted: ResidentSubscription,
+    *,
+    caller: Caller,
+    destinations: Destinations,
+    now: datetime,
+) -> Subscription:
+    """Let a resident be told, by the app that holds her account, of what happens to her record in the person index.
+
+    Raises:
+        AccountNotFound: none, or not this caller's. AccountFrozen, AccountCancelled. WebhookAddressRefused.
+    """
+    row = await queries.held(connection, vuid, scope=caller.scope)
+    if row.state == "frozen":
+        raise AccountFrozen
+    if row.state == "cancelled":
+        raise AccountCancelled
+    return await subscriptions.subscribe_resident(
+        connection, vault, wanted, mpi=row.mpi, caller=caller, destinations=destinations, now=now
+    )

@@ -1,6 +1,6 @@
 """What of a table of counts may be told. Pure.
 
-Three rules, in this order (docs/security/leakage.md says what each is against):
+Three rules, in this order (docs/spec/search.md; what they leave open: docs/security/leakage.md):
 
 1. A count below the smallest cell is hidden, nobody included. The border lies a little higher by a secret amount that
    belongs to the cell's definition, so that nobody learns a count by adding records until it appears.
