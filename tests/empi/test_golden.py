@@ -91,7 +91,8 @@ async def consistent(settings: Settings) -> int:
         everything = await golden.contributions(inside, mpis, sealer=sealer)  # type: ignore[arg-type]
         for mpi, stated in zip(mpis, everything, strict=True):
             made = survive([each.statement for each in stated])
-            assert golden.is_as(made, mpi, held[mpi], sealer=sealer, blinder=blinder), made.origins  # type: ignore[arg-type,index]
+            assert golden.is_as(made, mpi, held[mpi], sealer=sealer), made.origins  # type: ignore[arg-type,index]
+            assert list(held[mpi].search_tokens) == golden.tokens_of(blinder, made)  # type: ignore[index]
     await parts.close()
     return len(mpis)
 

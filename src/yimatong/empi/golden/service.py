@@ -170,8 +170,10 @@ def tokens_of(blinder: Blinder, golden: Golden) -> list[int]:
     return sorted(found)
 
 
-def is_as(golden: Golden, mpi: UUID, held: Held, *, sealer: Sealer, blinder: Blinder) -> bool:
-    """Say whether a person's row is what a golden record makes of it, so that nothing is written for nothing.
+def is_as(golden: Golden, mpi: UUID, held: Held, *, sealer: Sealer, blinder: Blinder | None = None) -> bool:
+    """Say whether a person's row says what a golden record says, so that nothing is written for nothing.
+
+    Search tokens follow from what is said; they are compared where a blinder is given.
 
     Raises:
         SealBroken: the row was edited.
@@ -181,7 +183,7 @@ def is_as(golden: Golden, mpi: UUID, held: Held, *, sealer: Sealer, blinder: Bli
         known == facts_of(golden)
         and (held.sex, held.birth_date, held.region_code) == (golden.sex, golden.birth_date, region_of(golden))
         and (held.marital or "") == golden.marital
-        and list(held.search_tokens) == tokens_of(blinder, golden)
+        and (blinder is None or list(held.search_tokens) == tokens_of(blinder, golden))
     )
 
 
@@ -255,7 +257,7 @@ async def recompute(
         if not all_of_her or mpi not in held:
             continue
         made = survive([each.statement for each in all_of_her], rules)
-        if not is_as(made, mpi, held[mpi], sealer=sealer, blinder=blinder):
+        if not is_as(made, mpi, held[mpi], sealer=sealer):
             rows.append(row_of(mpi, made, sealer=sealer, blinder=blinder))
     return await write(connection, rows, now=now)
 

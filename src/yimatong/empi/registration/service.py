@@ -175,8 +175,9 @@ async def _round(
     by = Round(held, {}, behind, sealer, blinder, engine, now)
     for each, numbers in zip(cases, holders, strict=True):
         try:
-            for mpi in {each.person, each.holder, each.numbered} & said.keys():
-                by.said.setdefault(mpi, [golden.opened(sealer, row) for row in said[mpi]])
+            for mpi in (each.person, each.holder, each.numbered):
+                if mpi is not None and mpi not in by.said:
+                    by.said[mpi] = [golden.opened(sealer, row) for row in said.get(mpi, ())]
             if each.refusal is None:
                 _judge(each, numbers, by)
         except PlatformError as broken:  # her row was edited: her neighbours are registered all the same

@@ -179,7 +179,7 @@ async def _persons(connection: RawConnection, cases: Sequence[Case], fresh: dict
         held = by.held.get(person)
         if held is None:
             new.append(golden.row_of(person, made[person], sealer=by.sealer, blinder=by.blinder))
-        elif not golden.is_as(made[person], person, held, sealer=by.sealer, blinder=by.blinder):
+        elif not golden.is_as(made[person], person, held, sealer=by.sealer):
             changed.append(golden.row_of(person, made[person], sealer=by.sealer, blinder=by.blinder))
     alone = {each.proposed: each.alone for each in cases}
     if new:
