@@ -16,11 +16,12 @@ from typing import Any, Final
 from yimatong.access import callers, operators
 from yimatong.access.caller import Caller
 from yimatong.access.callers import Institution
-from yimatong.apps import parties
+from yimatong.apps import demonstration_index, parties
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.accounts import registration
 from yimatong.cards.accounts.schemas import Registration
 from yimatong.empi.persons.schemas import Demographics
+from yimatong.empi.registration.service import Provider
 from yimatong.kit import clock
 from yimatong.kit.db import Connection
 from yimatong.kit.masking import Secret
@@ -115,9 +116,14 @@ async def load(settings: Settings) -> None:
                 await merchants.put_account(connection, parts.vault, account, now=now)
         for resident in RESIDENTS:
             await _register(parts, resident, now=now)
+        await demonstration_index.load(parts, first=_provider(0, HIS), second=_provider(1, OTHER_HIS), now=now)
     finally:
         await parts.close()
     _write_private(keys_path(settings), keys)
+
+
+def _provider(hospital: int, caller_id: str) -> Provider:
+    return Provider(caller_id=caller_id, institution_id=HOSPITALS[hospital].institution_id, refuses=False)
 
 
 async def renew(settings: Settings) -> None:
