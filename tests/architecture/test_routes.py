@@ -12,6 +12,7 @@ from yimatong.access import caller, operators
 from yimatong.cards import routes as cards
 from yimatong.care import routes as care
 from yimatong.empi import routes as empi
+from yimatong.gateways.fhir import endpoints as fhir
 from yimatong.gateways.front import INSTITUTION_PATHS, INTERNET_PATHS
 from yimatong.kit import web as kit_web
 from yimatong.payments import routes as payments
@@ -27,6 +28,7 @@ PUBLIC = {
     "/kiosk/open/{link:str}": "the one-time link is the proof",
     "/": "leads to the login",
     "/console/login": "the login itself",
+    "/fhir/metadata": "what is served is told before credentials are asked for (R4 3.1.0.10)",
 }
 PAGE_PERMISSIONS = {
     "card:open",
@@ -58,6 +60,7 @@ CORE = list(
     handlers([kit_web.live, kit_web.ready_route([]), *empi.ROUTES, *cards.ROUTES, *payments.ROUTES, *care.ROUTES])
 )
 PAGES = list(handlers(pages.ROUTES))
+HEALTH = list(handlers(fhir.ROUTES))
 
 
 def faults(path: str, opt: dict[str, Any]) -> list[str]:
@@ -72,7 +75,9 @@ def faults(path: str, opt: dict[str, Any]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("path", "handler"), [*CORE, *PAGES], ids=lambda part: part if isinstance(part, str) else "")
+@pytest.mark.parametrize(
+    ("path", "handler"), [*CORE, *PAGES, *HEALTH], ids=lambda part: part if isinstance(part, str) else ""
+)
 def test_route_names_its_permission(path: str, handler: Any) -> None:
     assert faults(path, handler.opt) == []
 
@@ -84,11 +89,11 @@ def test_every_page_behind_a_login_names_its_session() -> None:
 
 
 def test_every_public_path_is_served() -> None:
-    assert {path for path, handler in [*CORE, *PAGES] if handler.opt.get("public")} == set(PUBLIC)
+    assert {path for path, handler in [*CORE, *PAGES, *HEALTH] if handler.opt.get("public")} == set(PUBLIC)
 
 
 def test_routes_that_show_a_resident_say_so() -> None:
-    shown = {path for path, handler in [*CORE, *PAGES] if handler.opt.get("reads") == "personal"}
+    shown = {path for path, handler in [*CORE, *PAGES, *HEALTH] if handler.opt.get("reads") == "personal"}
     assert shown >= set(PERSONAL)
 
 

@@ -14,11 +14,11 @@ from litestar.exceptions import HTTPException
 from yimatong.access.asgi import Answer, ASGIApp, ASGIScope, problem_answer
 from yimatong.access.callers import Directory
 from yimatong.access.edge import require_permission
-from yimatong.access.webhooks import Destinations
-from yimatong.apps.assembly import Parts, assemble
+from yimatong.apps.assembly import assemble
+from yimatong.apps.person_index import person_index
 from yimatong.gateways.fhir import answering
-from yimatong.gateways.fhir.endpoints import PREFIX, ROUTES
-from yimatong.gateways.health.core import Index
+from yimatong.gateways.fhir.capability import PREFIX
+from yimatong.gateways.fhir.endpoints import ROUTES
 from yimatong.gateways.health.door import BODY_BYTES_MAX, Door, Pace
 from yimatong.gateways.hl7v2 import serving as mllp
 from yimatong.gateways.hl7v2.handling import Handler
@@ -39,7 +39,7 @@ def build(settings: Settings) -> ASGIApp:
     """
     _require_closed(settings)
     parts = assemble(settings)
-    known, directory = index(parts), Directory(parts.db, parts.vault)
+    known, directory = person_index(parts), Directory(parts.db, parts.vault)
     application = web.build(
         [*ROUTES, *soap.ROUTES],
         openapi=None,
@@ -48,8 +48,8 @@ def build(settings: Settings) -> ASGIApp:
         guards=[require_permission],
         dependencies={
             "index": _always(known),
-            "fhir_base": _always(fhir_base(settings)),
-            "soap_url": _always(_outside(settings) + soap.PATH),
+            "fhir_base": _always(settings.health_url + PREFIX),
+            "soap_url": _always(settings.health_url + soap.PATH),
         },
         exception_handlers={Exception: _on_error, HTTPException: _on_error},
         lifespan=[lambda _app: _messages(settings, Handler(known, directory, settings.hl7v2_partners))],
@@ -63,26 +63,6 @@ def build(settings: Settings) -> ASGIApp:
         pace=Pace(settings.health_requests_per_s),
         open_caller=settings.health_open_caller,
     )
-
-
-def index(parts: Parts) -> Index:
-    """Return the person index as the health interfaces use it."""
-    settings = parts.settings
-    return Index(
-        parts.db,
-        parts.vault,
-        destinations=Destinations(production=settings.production, hosts=settings.webhook_hosts),
-        subscribers_to_all=settings.subscribers_to_all,
-    )
-
-
-def fhir_base(settings: Settings) -> str:
-    """Return ``[base]`` as callers outside reach it: links in answers begin with it."""
-    return _outside(settings) + PREFIX
-
-
-def _outside(settings: Settings) -> str:
-    return (settings.health_public_url or settings.addresses.health).rstrip("/")
 
 
 @asynccontextmanager

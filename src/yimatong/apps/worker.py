@@ -16,8 +16,9 @@ from procrastinate import App
 
 from yimatong.access import callers, idempotency, sessions
 from yimatong.access.caller import PLATFORM
-from yimatong.apps import health, keys, parties
+from yimatong.apps import keys, parties
 from yimatong.apps.assembly import Parts, assemble
+from yimatong.apps.person_index import person_index
 from yimatong.cards.batches import service as batches
 from yimatong.cards.bindings import tasks as bindings
 from yimatong.cards.codes import service as codes
@@ -34,6 +35,7 @@ from yimatong.empi.rules import service as rules
 from yimatong.empi.subscriptions import tasks as subscriptions
 from yimatong.empi.topics import SOURCE_ASKED
 from yimatong.gateways.fhir import delivering
+from yimatong.gateways.fhir.capability import PREFIX
 from yimatong.kit import audit, clock, jobs, log, outbox
 from yimatong.kit.errors import DatabaseUnavailable
 from yimatong.kit.outbox import Handler, Relay
@@ -80,8 +82,8 @@ def handlers(parts: Parts) -> dict[str, Handler]:
             parts.vault,
             parts.outbound,
             parts.destinations,
-            index=health.index(parts),
-            base=health.fhir_base(parts.settings),
+            index=person_index(parts),
+            base=parts.settings.health_url + PREFIX,
         ),
         **care.handlers(parts.db),
         **registry.handlers(parts.db, parts.vault),

@@ -177,6 +177,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return secret
 
     @property
+    def health_url(self) -> str:
+        """Return the address under which callers outside reach the health interfaces, without a trailing slash."""
+        return (self.health_public_url or self.addresses.health).rstrip("/")
+
+    @property
     def archive_folder(self) -> Path:
         """Return the folder of the archived records."""
         return self.records_archive or self.data / "archive" / "records"

@@ -7,6 +7,9 @@ from typing import Any, Final
 from yimatong import __version__
 from yimatong.gateways.fhir.values import Resource
 
+PREFIX: Final = "/fhir"
+"""Path of ``[base]`` below the address of the health interfaces."""
+
 PDQM: Final = "https://profiles.ihe.net/ITI/PDQm"
 PIXM: Final = "https://profiles.ihe.net/ITI/PIXm"
 PMIR: Final = "https://profiles.ihe.net/ITI/PMIR"

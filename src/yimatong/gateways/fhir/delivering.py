@@ -13,7 +13,7 @@ from yimatong.crypto.vault import Vault
 from yimatong.empi.errors import SubscriptionNotFound
 from yimatong.empi.subscriptions import queries, service
 from yimatong.empi.subscriptions.schemas import News, Subscription
-from yimatong.gateways.fhir import encoding, messages, negotiation, patients
+from yimatong.gateways.fhir import bundles, encoding, negotiation, patients
 from yimatong.gateways.fhir.encoding import Form
 from yimatong.gateways.health.core import Asker, Index
 from yimatong.kit.db import Database
@@ -67,7 +67,7 @@ async def rendered(
     patient = patients.patient(
         shown.hit, base=base, systems=systems, replaced_by=shown.replaced_by, version=shown.version
     )
-    message = messages.feed_message(
+    message = bundles.feed_message(
         patient, event=news.event, message_id=message_id, endpoint=known.url, base=base, at=news.at
     )
     form: Form = "xml" if known.payload == "fhir-xml" else "json"

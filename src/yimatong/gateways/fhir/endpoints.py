@@ -21,10 +21,9 @@ from yimatong.gateways.fhir import (
     subscribing,
 )
 from yimatong.gateways.fhir.answering import Asked, answer, asked, etag
+from yimatong.gateways.fhir.capability import PREFIX
 from yimatong.gateways.fhir.values import Resource
 from yimatong.gateways.health.core import Asker, Index
-
-PREFIX: Final = "/fhir"
 
 AnyRequest = Request[Any, Any, Any]
 IdInPath = Annotated[str, PathParameter(max_length=64)]

@@ -1,4 +1,4 @@
-"""Mobile Patient Identity Feed (PMIR, ITI-93): messages taken, and messages that subscribers are sent.
+"""Mobile Patient Identity Feed (PMIR, ITI-93): messages taken.
 
 Each entry of the history is an event of its own. What was taken before another entry failed stays; sending the message
 again does the rest, for the same record again is the same record.
@@ -7,36 +7,22 @@ again does the rest, for the same record again is the same record.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID, uuid5
 
 from yimatong.empi.identifiers.schemas import SourceNumber
 from yimatong.gateways.errors import ElementMissing, ElementRefused, FeedDomainUnknown, MessageRefused
 from yimatong.gateways.fhir import feeding, outcomes, reading
+from yimatong.gateways.fhir.bundles import FEED, made_id, message_bundle
 from yimatong.gateways.fhir.capability import PMIR
 from yimatong.gateways.fhir.values import Resource
 from yimatong.gateways.health.core import Asker, Index, Known
 from yimatong.kit.errors import PlatformError, Unavailable
 
-FEED: Final = "urn:ihe:iti:pmir:2019:patient-feed"
 ANSWER: Final = "urn:ihe:iti:pmir:2019:patient-feed-response"
 _ENTRIES_MAX: Final = 500
 _REF: Final = re.compile(r"Patient/([0-9a-f]{32})(?:/_history/.*)?", re.ASCII)
 _ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
-_NAMES: Final = UUID("7a0bb31c-1f0e-5c6a-9a55-3c2b4ad0a7c1")
-METHODS: Final[Mapping[str, str]] = {
-    "registered": "POST",
-    "updated": "PUT",
-    "merged": "PUT",
-    "unmerged": "PUT",
-    "cancelled": "PUT",
-    "restored": "PUT",
-    "linked": "PUT",
-    "unlinked": "PUT",
-}
-"""The request that would have made a change, by event."""
 
 
 async def process(index: Index, asker: Asker, message: Resource, *, base: str) -> Resource:
@@ -143,7 +129,7 @@ def _answer(
         code = "transient-error" if again else "fatal-error"
     name = str(header.get("id") or message.get("id") or "")
     response: Resource = {"identifier": name if _ID.fullmatch(name) else "unidentified", "code": code}
-    answer: Resource = {"resourceType": "MessageHeader", "id": _made(f"answer {name} {now.isoformat()}")}
+    answer: Resource = {"resourceType": "MessageHeader", "id": made_id(f"answer {name} {now.isoformat()}")}
     if failures:
         issues = []
         for number, error in failures:
@@ -159,52 +145,4 @@ def _answer(
         "response": response,
         "definition": f"{PMIR}/StructureDefintion/IHE.PMIR.MessageDefinition.Response",
     }
-    return _message(_made(f"message {name} {now.isoformat()}"), [answer], now=now)
-
-
-def _message(name: str, resources: list[Resource], *, now: datetime) -> Resource:
-    return {
-        "resourceType": "Bundle",
-        "id": name,
-        "type": "message",
-        "timestamp": now.isoformat(timespec="milliseconds"),
-        "entry": [{"fullUrl": f"urn:uuid:{each['id']}", "resource": each} for each in resources],
-    }
-
-
-def _made(text: str) -> str:
-    """Return a UUID that is the same for the same text: a message that is sent again is the same message."""
-    return str(uuid5(_NAMES, text))
-
-
-def feed_message(patient: Resource, *, event: str, message_id: int, endpoint: str, base: str, at: datetime) -> Resource:
-    """Return the message that tells a subscriber of a change of a person (profile IHE.PMIR.Bundle)."""
-    created = event == "registered"
-    url = f"Patient/{patient['id']}"
-    history: Resource = {
-        "resourceType": "Bundle",
-        "id": _made(f"history {message_id}"),
-        "meta": {"profile": [f"{PMIR}/StructureDefinition/IHE.PMIR.Bundle.History"]},
-        "type": "history",
-        "entry": [
-            {
-                "fullUrl": f"{base}/{url}",
-                "resource": patient,
-                "request": {"method": METHODS[event], "url": "Patient" if created else url},
-                "response": {"status": "201" if created else "200", "lastModified": at.isoformat()},
-            }
-        ],
-    }
-    header: Resource = {
-        "resourceType": "MessageHeader",
-        "id": _made(f"header {message_id}"),
-        "meta": {"profile": [f"{PMIR}/StructureDefinition/IHE.PMIR.MessageHeader"]},
-        "eventUri": FEED,
-        "destination": [{"endpoint": endpoint}],
-        "source": {"name": "yimatong", "endpoint": base},
-        "focus": [{"reference": f"urn:uuid:{history['id']}"}],
-        "definition": f"{PMIR}/StructureDefintion/IHE.PMIR.MessageDefinition",
-    }
-    made = _message(_made(f"feed {message_id}"), [header, history], now=at)
-    made["meta"] = {"profile": [f"{PMIR}/StructureDefinition/IHE.PMIR.Bundle"]}
-    return made
+    return message_bundle(made_id(f"message {name} {now.isoformat()}"), [answer], now=now)
