@@ -89,6 +89,7 @@ IMPURE = frozenset(
 CLOCK_READERS = {
     "access.edge": "the edge of the native API",
     "gateways.front": "the edge of a front",
+    "gateways.hl7v2.handling": "the edge of the messages of HL7 v2",
     "gateways.health.door": "the edge of the health interfaces",
     "web.page": "the edge of the pages",
     "web.failures": "the edge of the pages, when a request failed before it had a page",

@@ -33,7 +33,7 @@ class LinkageMemory(Refusal):
     """Bulk linkage needs more memory than it was given; nothing was written."""
 
     code = "EMP-5004"
-    status = 507
+    status = 413
     zh = "批量关联超出内存上限 {memory_mb} MB；请加大上限（--memory-mb）或分批进行"
     en = "bulk linkage needs more than {memory_mb} MB; raise the limit (--memory-mb) or link in parts"
 
