@@ -97,7 +97,7 @@ def test_both_forms_say_the_same(resource: dict[str, typing.Any]) -> None:
     assert encoding.read(encoding.write(normal, "json"), "json") == normal
 
 
-ENTITY = b"""<?xml version="1.0"?><!DOCTYPE p [<!ENTITY x SYSTEM "file:///etc/passwd">]>
+ENTITY = b"""<?xml version="1.0"?><!DOCTYPE p [<!ENTITY x SYSTEM "http://127.0.0.1:9/secret">]>
 <Patient xmlns="http://hl7.org/fhir"><name><text value="a"/></name>&x;</Patient>"""
 BOMB = b"""<?xml version="1.0"?><!DOCTYPE p [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">
 <!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]><Patient xmlns="http://hl7.org/fhir"><gender value="&c;"/></Patient>"""

@@ -20,10 +20,10 @@ from yimatong.access.webhooks import Destinations
 from yimatong.crypto.vault import Vault
 from yimatong.empi.cancelling import service as cancelling
 from yimatong.empi.cancelling.schemas import Reason
-from yimatong.empi.errors import DomainUnknown, PersonNotFound, SourceRecordUnknown
+from yimatong.empi.errors import DomainUnknown, SourceRecordUnknown
 from yimatong.empi.identifiers import crossing, managing, visibility
 from yimatong.empi.identifiers import queries as identifiers
-from yimatong.empi.identifiers.schemas import CrossIndexToEnd, Domain, Resolved, ResolvedNumber, SourceNumber, ToResolve
+from yimatong.empi.identifiers.schemas import CrossIndexToEnd, Domain, Resolved, SourceNumber, ToResolve
 from yimatong.empi.merges import by_provider
 from yimatong.empi.merges import queries as pointers
 from yimatong.empi.merges.schemas import RecordsToMerge
@@ -143,33 +143,7 @@ class Index:
 
     async def numbers(self, asker: Asker, mpi_ref: str, targets: Sequence[str] = ()) -> Resolved:
         """Return the numbers of a person by the caller's reference; errors as ``resolve``, PersonNotFound."""
-
-        async def query(connection: Connection) -> Resolved:
-            shown = await self._people(connection, asker).person(mpi_ref)
-            if shown.hit.state != "live" and not shown.replaced_by:
-                raise PersonNotFound
-            found = await identifiers.of_persons(
-                await raw(connection),
-                [mpi := UUID(await self.vault.mpi_from_ref(asker.caller.holder, mpi_ref))],
-                sealer=await self.vault.sealer(),
-                blinder=await self.vault.blinder(),
-                now=asker.now,
-                scope=asker.caller.scope,
-                targets=targets,
-            )
-            told = (
-                ResolvedNumber(
-                    domain=each.domain,
-                    number=each.number,
-                    masked=each.masked,
-                    application_domain=each.application_domain,
-                    since=each.since,
-                )
-                for each in found[mpi]
-            )
-            return Resolved(mpi_ref=shown.replaced_by or mpi_ref, identifiers=tuple(told))
-
-        return await self._do(asker, "cross-indexes:read", query)
+        return await self._do(asker, "cross-indexes:read", lambda tx: self._people(tx, asker).numbers(mpi_ref, targets))
 
     async def person(self, asker: Asker, mpi_ref: str) -> Shown:
         """Return a person by the caller's reference, a retired one as herself; raises PersonNotFound."""

@@ -16,7 +16,7 @@ from yimatong.crypto.vault import Vault
 from yimatong.empi.errors import NothingSelective, PersonNotFound
 from yimatong.empi.identifiers import queries as identifiers
 from yimatong.empi.identifiers.queries import Number
-from yimatong.empi.identifiers.schemas import SourceNumber
+from yimatong.empi.identifiers.schemas import Resolved, ResolvedNumber, SourceNumber
 from yimatong.empi.merges import queries as pointers
 from yimatong.empi.persons import queries as persons
 from yimatong.empi.persons.schemas import PersonRecord
@@ -75,6 +75,37 @@ class People:
         if mpi not in rows:
             raise PersonNotFound
         return (await self._shown(list(rows.values()), clear=False))[0]
+
+    async def numbers(self, ref: str, targets: Sequence[str]) -> Resolved:
+        """Return the numbers of a person of today in some domains, empty for all.
+
+        Raises:
+            PersonNotFound: none, or she was cancelled.
+        """
+        shown = await self.person(ref)
+        if shown.hit.state != "live" and not shown.replaced_by:
+            raise PersonNotFound
+        mpi = await self.mpi(ref)
+        found = await identifiers.of_persons(
+            await raw(self._connection),
+            [mpi],
+            sealer=await self._vault.sealer(),
+            blinder=await self._vault.blinder(),
+            now=self._now,
+            scope=self._caller.scope,
+            targets=targets,
+        )
+        told = (
+            ResolvedNumber(
+                domain=each.domain,
+                number=each.number,
+                masked=each.masked,
+                application_domain=each.application_domain,
+                since=each.since,
+            )
+            for each in found[mpi]
+        )
+        return Resolved(mpi_ref=shown.replaced_by or ref, identifiers=tuple(told))
 
     async def persons(self, mpis: Sequence[UUID]) -> list[Shown]:
         """Return persons in the order of their ids given; unknown ones are left out."""
