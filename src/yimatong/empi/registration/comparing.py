@@ -162,24 +162,23 @@ def _judged(due: Due, scores: dict[UUID, Score], engine: Engine) -> list[Likenes
 async def _follow(
     connection: Connection, others: Sequence[Likeness], *, sealer: Sealer, blinder: Blinder, now: datetime
 ) -> None:
-    """Merge, or ask a steward; then the person was compared."""
+    """Merge, or ask a steward; then the person was compared. A merge that is refused has written nothing."""
     for each in others:
         if each.verdict == "review":
             await _ask(connection, each, "probable", "likeness", sealer=sealer, blinder=blinder, now=now)
             continue
         try:
-            async with connection.begin_nested():
-                await merges.merge_pair(
-                    connection,
-                    left=each.due.mpi,
-                    right=each.other,
-                    decision=NewDecision("merge", "probability", each.due.mpi, ENGINE).scored(
-                        each.score, rule_version=each.rules
-                    ),
-                    sealer=sealer,
-                    blinder=blinder,
-                    now=now,
-                )
+            await merges.merge_pair(
+                connection,
+                left=each.due.mpi,
+                right=each.other,
+                decision=NewDecision("merge", "probability", each.due.mpi, ENGINE).scored(
+                    each.score, rule_version=each.rules
+                ),
+                sealer=sealer,
+                blinder=blinder,
+                now=now,
+            )
         except MergeConflict as conflict:
             because = conflict.audit.partition(",")[0]
             await _ask(connection, each, "cluster_conflict", because, sealer=sealer, blinder=blinder, now=now)
