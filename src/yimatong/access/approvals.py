@@ -86,6 +86,16 @@ async def decide(
     return Approval(**decided._mapping)  # noqa: SLF001 -- SQLAlchemy's documented accessor
 
 
+async def of_subject(connection: Connection, *, kind: str, subject: str) -> list[Approval]:
+    """Return every proposal of a kind about one subject, open or decided, newest first."""
+    rows = await connection.execute(
+        select(approval)
+        .where(approval.c.kind == kind, approval.c.subject == subject)
+        .order_by(approval.c.proposed_at.desc(), approval.c.approval_id)
+    )
+    return [Approval(**row._mapping) for row in rows]  # noqa: SLF001 -- SQLAlchemy's documented accessor
+
+
 async def open_proposals(connection: Connection, *, kind: str) -> list[Approval]:
     """Return the open proposals of a kind, oldest first."""
     rows = await connection.execute(

@@ -38,7 +38,7 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     ),
     "security_admin": frozenset({"console:home", "console:operators", "console:callers", "console:key-list"}),
     "audit_admin": frozenset({"console:home", "console:audit"}),
-    "reviewer": frozenset({"console:home", "console:callers"}),
+    "reviewer": frozenset({"console:home", "console:callers", "console:rules", "console:rules-approve"}),
     "steward": frozenset(
         {
             "console:home",
@@ -47,6 +47,9 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
             "console:statistics",
             "console:domains",
             "console:batch-rows",
+            "console:rules",
+            "console:rules-draft",
+            "console:rules-approve",
         }
     ),
     "card_clerk": frozenset(
@@ -64,7 +67,11 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "finance": frozenset({"console:home", "console:payments", "console:discrepancies"}),
     "key_custodian": frozenset({"console:home", "console:keys", "console:key-list"}),
 }
-"""Roles and what their pages show. Key custodians come by ceremony; a role without an entry cannot be given."""
+"""Roles and what their pages show. Key custodians come by ceremony; a role without an entry cannot be given.
+
+Rules of matching: stewards draft, try and propose them; another steward or a reviewer approves. That it is another
+person is held by ``approvals``, not by the roles.
+"""
 
 FAILURES_MAX = 5
 LOCK_S = 15 * 60
