@@ -72,9 +72,8 @@ def main(argv: Sequence[str]) -> int:
     models.check(model)
     text = json.dumps(json.loads(models.write(model)), ensure_ascii=False, indent=1)
     arguments.file.write_text(text + "\n", encoding="utf-8")
-    print(
-        f"figure: default-model rows={arguments.rows} names={len(frequencies['name'].values)} bytes={len(text.encode())}"
-    )
+    names = len(frequencies["name"].values)
+    print(f"figure: default-model rows={arguments.rows} names={names} bytes={len(text.encode())}")
     return 0
 
 

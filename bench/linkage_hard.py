@@ -39,6 +39,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import _plain_splink
 from population import COLUMNS, Population, add_levels, levels_of
 
+from yimatong.standards import variants
+
 Columns = dict[str, list[str]]
 BARS = {"auto_precision": 0.999, "auto_recall": 0.97, "f1_clustered": 0.99}
 MOST = {"twins_merged": 0.0, "review_rate": 0.03}
@@ -190,7 +192,11 @@ class Known(NamedTuple):
 
 def _as_known(rows: Sequence[int], columns: Columns, births: Sequence[str]) -> Known:
     birth, name = (Counter(column[row] for row in rows).most_common(1)[0][0] for column in (births, columns["name"]))
-    return Known(birth, name, {each for key in ("phone", "address") for row in rows if (each := columns[key][row])})
+    return Known(
+        birth,
+        variants.canonical(name),
+        {each for key in ("phone", "address") for row in rows if (each := columns[key][row])},
+    )
 
 
 def _twins(one: Known, other: Known) -> bool:
