@@ -935,6 +935,140 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         postgresql_where=sa.text("undone_at IS NULL"),
     )
     op.create_table(
+        "empi_national_cursor",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("mpi", sa.Uuid(), nullable=True),
+        sa.Column("done", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("moved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_empi_national_cursor")),
+    )
+    op.create_table(
+        "empi_national_inbox",
+        sa.Column("notice_id", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("mpis", sa.ARRAY(sa.Uuid()), nullable=False),
+        sa.Column("subject", sa.LargeBinary(), nullable=False),
+        sa.Column("said_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("state", sa.Text(), server_default="received", nullable=False),
+        sa.Column("outcome", sa.Text(), server_default="", nullable=False),
+        sa.Column("became", sa.Text(), server_default="", nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(state = 'received') = (settled_at IS NULL)", name=op.f("ck_empi_national_inbox_settled")),
+        sa.CheckConstraint(
+            "kind IN ('duplicates_found', 'merged', 'distributed')", name=op.f("ck_empi_national_inbox_kind")
+        ),
+        sa.CheckConstraint(
+            "state IN ('received', 'done', 'refused', 'parked')", name=op.f("ck_empi_national_inbox_state")
+        ),
+        sa.PrimaryKeyConstraint("notice_id", name=op.f("pk_empi_national_inbox")),
+    )
+    op.create_index(
+        "ix_empi_national_inbox_failed",
+        "empi_national_inbox",
+        ["settled_at"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('refused', 'parked')"),
+    )
+    op.create_index(
+        "ix_empi_national_inbox_subject",
+        "empi_national_inbox",
+        ["subject", "said_at"],
+        unique=False,
+        postgresql_where=sa.text("kind = 'distributed'"),
+    )
+    op.create_index(
+        "ix_empi_national_inbox_waiting",
+        "empi_national_inbox",
+        ["said_at", "seq"],
+        unique=False,
+        postgresql_where=sa.text("state = 'received'"),
+    )
+    op.create_table(
+        "empi_national_item",
+        sa.Column("item_id", sa.Text(), nullable=False),
+        sa.Column("mpi", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="due", nullable=False),
+        sa.Column("action", sa.Text(), nullable=True),
+        sa.Column("survivor_mpi", sa.Uuid(), nullable=True),
+        sa.Column("message_id", sa.Text(), nullable=True),
+        sa.Column("message_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("digest", sa.LargeBinary(), nullable=True),
+        sa.Column("national_blind", sa.LargeBinary(), nullable=True),
+        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(action = 'resolve') = (survivor_mpi IS NOT NULL)", name=op.f("ck_empi_national_item_survivor")
+        ),
+        sa.CheckConstraint("(state = 'due') = (message_id IS NULL)", name=op.f("ck_empi_national_item_said")),
+        sa.CheckConstraint(
+            "(state IN ('acknowledged', 'refused')) = (settled_at IS NOT NULL)",
+            name=op.f("ck_empi_national_item_settled"),
+        ),
+        sa.CheckConstraint(
+            "(state IN ('sent', 'unknown')) = (message_sealed IS NOT NULL)",
+            name=op.f("ck_empi_national_item_kept_to_ask_again"),
+        ),
+        sa.CheckConstraint("action IN ('add', 'revise', 'resolve')", name=op.f("ck_empi_national_item_action")),
+        sa.CheckConstraint(
+            "state IN ('due', 'sent', 'acknowledged', 'refused', 'unknown')", name=op.f("ck_empi_national_item_state")
+        ),
+        sa.PrimaryKeyConstraint("item_id", name=op.f("pk_empi_national_item")),
+        sa.UniqueConstraint("message_id", name=op.f("uq_empi_national_item_message_id")),
+    )
+    op.create_index(
+        "ix_empi_national_item_acknowledged",
+        "empi_national_item",
+        ["settled_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'acknowledged'"),
+    )
+    op.create_index(
+        "ix_empi_national_item_next",
+        "empi_national_item",
+        ["next_at"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('due', 'sent', 'unknown')"),
+    )
+    op.create_index(
+        "ix_empi_national_item_refused",
+        "empi_national_item",
+        ["settled_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'refused'"),
+    )
+    op.create_index(
+        "ix_empi_national_item_settled",
+        "empi_national_item",
+        ["mpi", "settled_at"],
+        unique=False,
+        postgresql_where=sa.text("settled_at IS NOT NULL"),
+    )
+    op.create_index(
+        "uq_empi_national_item_due",
+        "empi_national_item",
+        ["mpi"],
+        unique=True,
+        postgresql_where=sa.text("state = 'due'"),
+    )
+    op.create_index(
+        "uq_empi_national_item_open",
+        "empi_national_item",
+        ["mpi"],
+        unique=True,
+        postgresql_where=sa.text("state IN ('sent', 'unknown')"),
+    )
+    op.create_table(
         "empi_person",
         sa.Column("mpi", sa.Uuid(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
@@ -1787,6 +1921,50 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     )
     op.drop_index("ix_empi_person_birth_date", table_name="empi_person")
     op.drop_table("empi_person")
+    op.drop_index(
+        "uq_empi_national_item_open",
+        table_name="empi_national_item",
+        postgresql_where=sa.text("state IN ('sent', 'unknown')"),
+    )
+    op.drop_index(
+        "uq_empi_national_item_due", table_name="empi_national_item", postgresql_where=sa.text("state = 'due'")
+    )
+    op.drop_index(
+        "ix_empi_national_item_settled",
+        table_name="empi_national_item",
+        postgresql_where=sa.text("settled_at IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_empi_national_item_refused", table_name="empi_national_item", postgresql_where=sa.text("state = 'refused'")
+    )
+    op.drop_index(
+        "ix_empi_national_item_next",
+        table_name="empi_national_item",
+        postgresql_where=sa.text("state IN ('due', 'sent', 'unknown')"),
+    )
+    op.drop_index(
+        "ix_empi_national_item_acknowledged",
+        table_name="empi_national_item",
+        postgresql_where=sa.text("state = 'acknowledged'"),
+    )
+    op.drop_table("empi_national_item")
+    op.drop_index(
+        "ix_empi_national_inbox_waiting",
+        table_name="empi_national_inbox",
+        postgresql_where=sa.text("state = 'received'"),
+    )
+    op.drop_index(
+        "ix_empi_national_inbox_subject",
+        table_name="empi_national_inbox",
+        postgresql_where=sa.text("kind = 'distributed'"),
+    )
+    op.drop_index(
+        "ix_empi_national_inbox_failed",
+        table_name="empi_national_inbox",
+        postgresql_where=sa.text("state IN ('refused', 'parked')"),
+    )
+    op.drop_table("empi_national_inbox")
+    op.drop_table("empi_national_cursor")
     op.drop_index("uq_empi_merge_retired", table_name="empi_merge", postgresql_where=sa.text("undone_at IS NULL"))
     op.drop_index("ix_empi_merge_survivor", table_name="empi_merge")
     op.drop_table("empi_merge")

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from yimatong.access.resealing import SealedColumn
-from yimatong.empi.models import contribution, identifier, medium, merge, person, review_step
+from yimatong.empi.models import (
+    contribution,
+    identifier,
+    medium,
+    merge,
+    national_inbox,
+    national_item,
+    person,
+    review_step,
+)
 from yimatong.empi.persons.queries import aad
 
 PLACES: Final = (
@@ -31,5 +40,17 @@ PLACES: Final = (
         key=("review_id", "id"),
         column="note_sealed",
         aad=lambda review, _step: f"empi_review_step:{review}".encode(),
+    ),
+    SealedColumn(
+        table=national_item,
+        key=("item_id",),
+        column="message_sealed",
+        aad=lambda own: f"empi_national_item:{own}".encode(),
+    ),
+    SealedColumn(
+        table=national_inbox,
+        key=("notice_id",),
+        column="sealed",
+        aad=lambda own: f"empi_national_inbox:{own}".encode(),
     ),
 )

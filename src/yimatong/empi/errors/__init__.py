@@ -37,6 +37,14 @@ from yimatong.empi.errors.matching import (
     SpillNotEncrypted,
     TrainingImpossible,
 )
+from yimatong.empi.errors.national import (
+    NationalAnswerUnreadable,
+    NationalItemNotRefused,
+    NationalNotConnected,
+    NationalNoticeNotStuck,
+    NationalNotTaking,
+    NationalRefusesUs,
+)
 from yimatong.empi.errors.people import (
     BirthDateDisagrees,
     BirthDateImpossible,
@@ -107,6 +115,12 @@ __all__ = [
     "MediumNotInForce",
     "MergeConflict",
     "MergeNotFound",
+    "NationalAnswerUnreadable",
+    "NationalItemNotRefused",
+    "NationalNotConnected",
+    "NationalNotTaking",
+    "NationalNoticeNotStuck",
+    "NationalRefusesUs",
     "NotCancelled",
     "NotIdentifiable",
     "NothingSelective",
