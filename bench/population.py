@@ -2,7 +2,7 @@
 
 Families live together: a couple, children (some of them twins), at times a grandparent; they share the address and
 often the phone. Each person is registered once to four times, and later registrations err as people and windows err:
-numbers left out or mistyped, phones and addresses changed, dates slipped, names by ear, by look, in traditional form or in
+numbers left out or mistyped, phones and addresses changed, dates slipped, names by ear, by look, in old form or in
 pinyin, newborns under their mother's name. Every rate is an argument; the same seed makes the same rows.
 
 Columns: ``record_id, name, sex, birth_date, id_type, id_number, phone, address, person`` (``person`` is the truth).
