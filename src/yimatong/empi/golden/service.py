@@ -18,9 +18,7 @@ from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.tokens import Blinder
 from yimatong.empi import search_tokens as search
 from yimatong.empi.golden.survivorship import Golden, Statement, Survivorship, survive
-from yimatong.empi.persons.queries import aad
-from yimatong.empi.persons.schemas import SealedFacts
-from yimatong.empi.persons.statements import Row
+from yimatong.empi.records import Row, SealedFacts, aad
 from yimatong.kit.arrays import octets, plain
 from yimatong.kit.db import RawConnection
 from yimatong.standards import addresses

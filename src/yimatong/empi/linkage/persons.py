@@ -15,8 +15,7 @@ import psycopg
 
 from yimatong.crypto.sealing import Sealer
 from yimatong.empi.linkage.preparing import BATCH_ROWS
-from yimatong.empi.persons.queries import aad
-from yimatong.empi.persons.schemas import SealedFacts
+from yimatong.empi.records import SealedFacts, aad
 
 _decoder: Final = msgspec.json.Decoder(SealedFacts)
 _SELECT: Final = (

@@ -14,16 +14,13 @@ from yimatong.crypto.sealing import Sealer
 from yimatong.empi.errors import PersonNotFound
 from yimatong.empi.models import certificate, person
 from yimatong.empi.persons import statements
-from yimatong.empi.persons.schemas import PersonRecord, SealedFacts
+from yimatong.empi.persons.schemas import PersonRecord
+from yimatong.empi.records import SealedFacts
+from yimatong.empi.records import aad as aad  # noqa: PLC0414 -- offered here as well
 from yimatong.kit.db import Connection, RawConnection
 from yimatong.kit.masking import Address, IdNumber, PersonName, Phone
 
 _facts = msgspec.json.Decoder(SealedFacts)
-
-
-def aad(mpi: UUID) -> bytes:
-    """Bind a sealed blob to its person, so that blobs cannot be moved between rows."""
-    return b"empi_person:" + mpi.bytes
 
 
 def unsealed(

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from yimatong.empi.records import SealedFacts as SealedFacts  # noqa: PLC0414 -- offered here as well
 from yimatong.kit.masking import Address, IdNumber, PersonName, Phone
 
 
@@ -56,28 +57,3 @@ class PersonRecord(msgspec.Struct, frozen=True, kw_only=True):
     occupation: str = ""
     mother_name: PersonName = PersonName("")
     deceased_on: date | None = None
-
-
-class SealedFacts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """What one sealed blob holds, in this order.
-
-    ``id_number`` identifies (or is a domain id, type 98); a number that breaks its certificate's rules stands as
-    ``said_type`` and ``said_number``, a telephone number that is none as ``said_phone``. ``numbers``: every further number
-    of the record, as (domain, number). ``estimated``: the birth date is a guess. Sex and birth date of a contribution
-    stand in columns of their own.
-    """
-
-    name: str
-    id_type: str
-    id_number: str
-    phone: str
-    address: str
-    nation: str = ""
-    marital: str = ""
-    occupation: str = ""
-    mother_name: str = ""
-    estimated: bool = False
-    said_type: str = ""
-    said_number: str = ""
-    said_phone: str = ""
-    numbers: tuple[tuple[str, str], ...] = ()

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from yimatong.empi.records import Row as Row  # noqa: PLC0414 -- offered here as well
 from yimatong.kit.arrays import octets, plain, texts
 from yimatong.kit.db import RawConnection
 
@@ -62,18 +63,6 @@ KNOWN = """
     JOIN LATERAL (SELECT mpi FROM empi_certificate WHERE id_type = i.t AND id_blind = i.b LIMIT 1) c ON true
     JOIN LATERAL (SELECT coalesce(current_mpi, mpi) AS mpi FROM empi_person WHERE mpi = c.mpi LIMIT 1) q ON true
 """
-
-
-class Row(NamedTuple):
-    """The columns of ``empi_person`` that follow from a golden record; ``tokens`` is an array literal."""
-
-    mpi: UUID
-    sealed: bytes
-    tokens: str
-    sex: str
-    birth_date: date | None
-    region_code: str | None
-    marital: str | None
 
 
 class NewContribution(NamedTuple):
