@@ -34,7 +34,8 @@ def test_a_record_is_added_then_revised(his: Fhir) -> None:
     assert first.status_code == 201, first.text
     assert first.headers["etag"] == 'W/"1"'
     location = first.headers["location"]
-    assert location.startswith(f"{BASE}/Patient/") and location.endswith("/_history/1")
+    assert location.startswith(f"{BASE}/Patient/")
+    assert location.endswith("/_history/1")
     again = his.feed(mine, patient(mine, name=[{"family": "MOHR", "given": ["ALISSA"]}]))
     assert again.status_code == 200
     assert again.extensions["resource"]["id"] == first.extensions["resource"]["id"]
