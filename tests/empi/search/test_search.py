@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 import secrets
+import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
@@ -15,6 +17,7 @@ from registration_world import new_phone, record, someone
 from yimatong.empi import search_tokens as tokens
 from yimatong.empi.errors import DomainNotYours
 from yimatong.empi.search import fitting, service
+from yimatong.empi.search.schemas import PersonQuery
 from yimatong.kit.settings import Settings
 from yimatong_sdk import ApiError, Client
 
@@ -353,3 +356,21 @@ def test_match_grades_by_the_engine(client: Callable[[str], Client]) -> None:
     assert all(each["grade"] != "certain" for each in matched(resident=stranger))
     assert matched(resident=stranger, only_certain=True) == []
     assert len(matched(resident=her, count=1)) == 1
+
+
+def test_no_pattern_keeps_the_platform_busy() -> None:
+    """A name of fifty equal letters under forty stars: a regular expression would try for years."""
+    pattern, name = "*a" * 45 + "*b", "b" + "a" * 49
+    began = time.perf_counter()
+    assert fitting._name(_wanted(pattern), name) is None
+    assert time.perf_counter() - began < 0.1
+    hand = random.Random(3)
+    for _ in range(3000):
+        text, like = ("".join(hand.choices(marks, k=hand.randint(1, 7))) for marks in ("ab", "ab*?"))
+        plain = "".join({"*": ".*", "?": "."}.get(each, each) for each in like)
+        fits = re.fullmatch(plain, text) is not None
+        assert (fitting._like(text, like)) == fits, (text, like)
+
+
+def _wanted(pattern: str) -> fitting.Wanted:
+    return fitting.wanted(PersonQuery(name=pattern))

@@ -93,7 +93,7 @@ def _name(asked: Wanted, name: str) -> float | None:
         return 0.0
     own = tokens.comparable(name)
     if asked.name_match == "part":
-        return _PATTERN if re.fullmatch(_pattern(asked.name), own, re.DOTALL) else None
+        return _PATTERN if _like(own, asked.name) else None
     if own == asked.name:
         return 0.0
     if asked.name_match == "exact":
@@ -103,8 +103,25 @@ def _name(asked: Wanted, name: str) -> float | None:
     return _SOUND if alike else None
 
 
-def _pattern(text: str) -> str:
-    return "".join({"*": ".*", "?": "."}.get(each) or re.escape(each) for each in text)
+def _like(text: str, pattern: str) -> bool:
+    """Say whether a text fits a pattern of ``*`` and ``?``, in at most their lengths multiplied.
+
+    No regular expression: one of many stars would try every way to divide the text among them.
+    """
+    at = place = 0
+    star, resumed = -1, 0
+    while at < len(text):
+        mark = pattern[place] if place < len(pattern) else ""
+        if mark == "*":
+            star, resumed, place = place, at, place + 1
+        elif mark and mark in ("?", text[at]):
+            at, place = at + 1, place + 1
+        elif star >= 0:  # the last star takes one character more; earlier ones need not
+            resumed += 1
+            at, place = resumed, star + 1
+        else:
+            return False
+    return not pattern[place:].strip("*")
 
 
 def _number(asked: Wanted, phone: str) -> float | None:
