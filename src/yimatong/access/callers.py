@@ -195,6 +195,16 @@ async def acting_for(connection: Connection, who: Caller) -> list[str]:
     return sorted({who.institution_id, who.caller_id, *rows.scalars()})
 
 
+async def vouching_for(connection: Connection, who: Caller) -> list[str]:
+    """Return those of ``acting_for`` whose bare word counts: all but apps, behind which nobody looks at anybody."""
+    if who.institution_id is None:
+        return [] if who.kind == "app" else [who.caller_id]
+    rows = await connection.execute(
+        select(caller.c.caller_id).where(caller.c.institution_id == who.institution_id, caller.c.kind != "app")
+    )
+    return sorted({who.institution_id, *rows.scalars()})
+
+
 async def signing_as(connection: Connection, vault: Vault, caller_id: str, *, url: str) -> tuple[Webhook, str]:
     """Return what deliveries to a caller at an address of its own are signed with, and in whose name it acts.
 

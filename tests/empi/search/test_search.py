@@ -374,3 +374,22 @@ def test_no_pattern_keeps_the_platform_busy() -> None:
 
 def _wanted(pattern: str) -> fitting.Wanted:
     return fitting.wanted(PersonQuery(name=pattern))
+
+
+def test_what_an_app_states_without_proof_opens_nobodys_record(client: Callable[[str], Client]) -> None:
+    """A name, a sex and a number from any list: the app's record is linked, and it learns nothing more by that."""
+    her = someone(mother_name="李秀英")
+    client("his-1").call("POST", "/api/v1/persons", record(her, owner="inst-h1"))
+    known = {name: her[name] for name in ("name", "sex", "id_type", "id_number")}
+    linked = client("app-1").call("POST", "/api/v1/persons", record(known, owner="app-1"))
+    assert linked["outcome"] == "linked"
+    view = client("app-1").call("GET", f"/api/v1/persons/{linked['mpi_ref']}")
+    for secret in (her["phone"], her["address"], her["name"], her["birth_date"]):
+        assert secret not in str(view)
+    assert view["origins"] == []
+    with pytest.raises(ApiError) as refused:
+        client("app-1").call("GET", f"/api/v1/persons/{linked['mpi_ref']}/history")
+    assert refused.value.code == "EMP-1005"
+    proven = {name: her[name] for name in her if name != "mother_name"}
+    client("app-1").register_account(proven, real_name="police_online")
+    assert client("app-1").call("GET", f"/api/v1/persons/{linked['mpi_ref']}")["person"]["name"] == her["name"]

@@ -76,6 +76,9 @@ async def test_who_may_subscribe_to_what(index: Index, receiver: Receiver) -> No
     for error, facts in refused:
         with pytest.raises(error):
             await index.subscribe(**{"url": url} | facts)
+    said = await index.person(provider="app-1")  # stated without proof: nobody's record
+    with pytest.raises(SubscriptionNotAllowed):
+        await index.subscribe(caller=index.app, scope="person", mpi_ref=await index.ref(said, index.app), url=url)
     assert (await index.subscribe(scope="all", url=url, to_all=("his-1",))).scope == "all"
     own = await index.subscribe(scope="domain", domain="visit-card:inst-1:01", url=url)
     assert own.domain == "visit-card:inst-1:01"

@@ -12,8 +12,11 @@ from datetime import date
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from yimatong.access import callers
+from yimatong.access.caller import Caller
+from yimatong.empi.golden.survivorship import PROVEN
 from yimatong.kit.arrays import plain
-from yimatong.kit.db import RawConnection
+from yimatong.kit.db import Connection, RawConnection, raw
 
 _BY_KEY: Final = "SET LOCAL enable_seqscan = off"
 _FILTERS: Final = """
@@ -42,8 +45,9 @@ TODAY: Final = """
 """
 SEEN: Final = """
     SELECT DISTINCT coalesce(p.current_mpi, p.mpi) FROM empi_person p
-    JOIN LATERAL (SELECT 1 FROM empi_contribution WHERE mpi = p.mpi AND provider = ANY(%s) LIMIT 1) c ON true
-    WHERE p.mpi = ANY(%s) OR p.current_mpi = ANY(%s)
+    JOIN LATERAL (SELECT 1 FROM empi_contribution WHERE mpi = p.mpi AND provider = ANY(%(names)s)
+                  AND (provider = ANY(%(vouching)s) OR real_name_level >= %(proven)s) LIMIT 1) c ON true
+    WHERE p.mpi = ANY(%(mpis)s) OR p.current_mpi = ANY(%(mpis)s)
 """
 
 
@@ -115,10 +119,18 @@ async def today(connection: RawConnection, mpis: Collection[UUID]) -> dict[UUID,
     return {row[0]: (_row(row[:8]), row[8] or "", row[9]) for row in rows}
 
 
-async def seen_by(connection: RawConnection, mpis: Collection[UUID], *, names: Sequence[str]) -> set[UUID]:
-    """Return of which persons providers of some names have a record, under whichever of their ids."""
-    ids = list(mpis)
-    rows: Sequence[Any] = await (await connection.execute(SEEN, (list(names), ids, ids))).fetchall()
+async def seen_by(connection: Connection, mpis: Collection[UUID], *, caller: Caller) -> set[UUID]:
+    """Return of which persons a caller has a record that opens what others said of them, under any of their ids.
+
+    What an app states without proof opens nothing: a name and a number from a list of strangers would be enough.
+    """
+    values = {
+        "names": await callers.acting_for(connection, caller),
+        "vouching": await callers.vouching_for(connection, caller),
+        "proven": PROVEN,
+        "mpis": list(mpis),
+    }
+    rows: Sequence[Any] = await (await (await raw(connection)).execute(SEEN, values)).fetchall()
     return {row[0] for row in rows}
 
 

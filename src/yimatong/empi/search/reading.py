@@ -33,7 +33,7 @@ async def person(connection: Connection, vault: Vault, mpi_ref: str, *, caller: 
     (hit,) = await showing.hits(connection, vault, {mpi: 1.0}, caller=caller, now=now)
     (_, _, version) = (await queries.today(inside, [mpi]))[mpi]
     origins: tuple[FieldOrigin, ...] = ()
-    if mpi in await queries.seen_by(inside, [mpi], names=names):
+    if mpi in await queries.seen_by(connection, [mpi], caller=caller):
         rules = (await engines.active(inside)).survivorship
         known = await golden.provenance(inside, mpi, sealer=await vault.sealer(), rules=rules)
         origins = tuple(
@@ -52,7 +52,7 @@ async def history(connection: Connection, vault: Vault, mpi_ref: str, *, caller:
     inside = await raw(connection)
     mpi = await _today(connection, vault, mpi_ref, caller=caller)
     names = await callers.acting_for(connection, caller)
-    if mpi not in await queries.seen_by(inside, [mpi], names=names):
+    if mpi not in await queries.seen_by(connection, [mpi], caller=caller):
         raise PersonNotFound
     members = await persons.members(connection, mpi)
     refer = await vault.referrer(caller.holder)

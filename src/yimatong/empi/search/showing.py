@@ -1,8 +1,8 @@
 """What a caller sees of a person: whole where it has a record of her, else masked.
 
-The rule stands in docs/spec/search.md. An institution or app that has stated something of a person (by any of its
-callers, under any id that means her today) reads her name, numbers, phone, address and birth date whole; everybody else
-sees masks and no birth date.
+The rule stands in docs/spec/search.md. An institution that has stated something of a person (by any of its callers,
+under any id that means her today), or an app that has proven it (real-name level 2), reads her name, numbers, phone,
+address and birth date whole; everybody else sees masks and no birth date.
 Identifiers are shown as ``identifiers.visibility`` says: an institution's own domains are nobody else's to know of.
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from yimatong.access import callers
 from yimatong.access.caller import Caller
 from yimatong.crypto.vault import Vault
 from yimatong.empi.identifiers import queries as identifiers
@@ -35,7 +34,7 @@ async def hits(
     inside = await raw(connection)
     sealer = await vault.sealer()
     rows = await queries.today(inside, ranks)
-    seen = await queries.seen_by(inside, ranks, names=await callers.acting_for(connection, caller))
+    seen = await queries.seen_by(connection, ranks, caller=caller)
     numbers = await identifiers.of_persons(
         inside, list(ranks), sealer=sealer, blinder=await vault.blinder(), now=now, scope=caller.scope
     )

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, select, text
 
-from yimatong.access import callers
 from yimatong.access.caller import Caller
 from yimatong.crypto.vault import Vault
 from yimatong.empi.errors import SubscriptionNotFound
 from yimatong.empi.events.queries import Change
 from yimatong.empi.identifiers import catalogue
-from yimatong.empi.models import contribution, identifier_domain, person, subscription
+from yimatong.empi.models import identifier_domain, person, subscription
 from yimatong.empi.persons import queries as persons
+from yimatong.empi.search import queries as search
 from yimatong.empi.subscriptions.schemas import Subscription, Subscriptions
 from yimatong.kit.arrays import plain, texts
 from yimatong.kit.db import Connection, RawConnection
@@ -88,10 +88,8 @@ async def same(connection: Connection, values: dict[str, Any]) -> Row[Any] | Non
 
 
 async def has_record(connection: Connection, mpi: UUID, *, caller: Caller) -> bool:
-    """Say whether a caller's institution ever said something of a person, or of one of the ids joined to her."""
-    ids, names = await persons.members(connection, mpi), await callers.acting_for(connection, caller)
-    query = select(func.count()).where(contribution.c.mpi.in_(ids), contribution.c.provider.in_(names))
-    return bool((await connection.execute(query)).scalar_one())
+    """Say whether a caller has a record of a person, or of an id joined to her (``search.queries.seen_by``)."""
+    return bool(await search.seen_by(connection, await persons.members(connection, mpi), caller=caller))
 
 
 async def exists(connection: Connection, mpi: UUID) -> bool:

@@ -10,7 +10,6 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Row
 
-from yimatong.access import callers
 from yimatong.access.caller import PLATFORM, Caller, Scope
 from yimatong.crypto.vault import Vault
 from yimatong.empi.errors import NothingSelective, PersonNotFound
@@ -193,8 +192,7 @@ class People:
 
     async def _seen(self, mpis: Collection[UUID]) -> set[UUID]:
         """Return of whom the caller has a record: those it sees whole (docs/spec/search.md)."""
-        names = await callers.acting_for(self._connection, self._caller)
-        return await search_queries.seen_by(await raw(self._connection), mpis, names=names)
+        return await search_queries.seen_by(self._connection, mpis, caller=self._caller)
 
 
 class Seen(PersonHit, frozen=True, kw_only=True):
