@@ -16,8 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from index_game import Game
 from sqlalchemy import text
 
-from yimatong.empi.merges import pointers, queries, rejections, rules, service
-from yimatong.empi.reviews import statements
+from yimatong.empi.merges import pointers, queries, rejections, rules, service, waiting
 from yimatong.kit.db import Connection, Database
 
 _HYPOTHESIS = hypothesis_settings(
@@ -158,7 +157,7 @@ def _leaves_ghosts_in_the_queue(patch: pytest.MonkeyPatch) -> None:
     async def nothing(*_: Any, **__: Any) -> list[str]:
         return []
 
-    patch.setattr(statements, "close", nothing)
+    patch.setattr(waiting, "close", nothing)
 
 
 FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {

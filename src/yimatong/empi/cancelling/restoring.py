@@ -16,9 +16,9 @@ from yimatong.empi.errors import NotCancelled
 from yimatong.empi.events import service as events
 from yimatong.empi.events.service import Change
 from yimatong.empi.merges import pointers, queries
+from yimatong.empi.merges import waiting as reviews
 from yimatong.empi.merges.remaking import remake
 from yimatong.empi.models import cancellation
-from yimatong.empi.reviews import statements as reviews
 from yimatong.kit.db import Connection, raw
 
 

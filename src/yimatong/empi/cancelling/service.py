@@ -29,10 +29,10 @@ from yimatong.empi.errors import BirthDateImpossible, CancelNotAllowed, CancelRe
 from yimatong.empi.events import service as events
 from yimatong.empi.events.service import Change
 from yimatong.empi.merges import pointers, queries
+from yimatong.empi.merges import waiting as reviews
 from yimatong.empi.merges.decisions import Method
 from yimatong.empi.merges.remaking import remake
 from yimatong.empi.models import cancellation, contribution, identifier
-from yimatong.empi.reviews import statements as reviews
 from yimatong.kit.clock import business_date
 from yimatong.kit.db import Connection, raw
 from yimatong.kit.ids import new_id

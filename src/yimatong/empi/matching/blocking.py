@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from yimatong.empi.matching import chinese
+from yimatong.empi.matching.comparators import Preparation, PreparationFactory
 from yimatong.empi.matching.facts import Facts
 
 COLUMNS: Final = {
@@ -73,3 +74,11 @@ def _keys(of: Mapping[str, Any]) -> dict[str, str | None]:
 
 def _key(*parts: str | None) -> str | None:
     return None if None in parts else "|".join(map(str, parts))
+
+
+def prepared_chinese(_columns: tuple[str, ...]) -> Preparation:
+    """Return the preparation of ``Facts`` of a Chinese population, blocking keys beside the columns compared."""
+    return Preparation(columns=chinese.COLUMNS | COLUMNS, prepare=with_keys)
+
+
+PREPARATIONS: Final[dict[str, PreparationFactory]] = {"chinese": prepared_chinese}

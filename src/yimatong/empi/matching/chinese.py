@@ -17,7 +17,6 @@ import unicodedata
 from datetime import date
 from typing import Any, Final
 
-from yimatong.empi.matching.comparators import Preparation, PreparationFactory
 from yimatong.empi.matching.facts import Facts
 from yimatong.standards import addresses, id_number, pinyin, surnames, variants
 from yimatong.standards.codes import ID_CARD
@@ -65,13 +64,6 @@ _TODAY: Final = date(2049, 12, 31)
 """Bounds births to 1899-2049: purity forbids a clock, and a number of next year is nobody's mistake here."""
 _DATE_DIGITS: Final = 8
 _LATIN_ENOUGH: Final = 2
-
-
-def chinese(_columns: tuple[str, ...]) -> Preparation:
-    """Return the preparation of ``Facts`` of a Chinese population."""
-    from yimatong.empi.matching import blocking  # noqa: PLC0415 -- it reads the columns made here
-
-    return Preparation(columns=COLUMNS | blocking.COLUMNS, prepare=blocking.with_keys)
 
 
 def prepare(facts: Facts) -> dict[str, Any]:
@@ -173,6 +165,3 @@ def phone_of(text: str) -> str:
     if len(digits) < _PHONE_LEAST or len(set(tail)) <= _LATIN_ENOUGH or tail in "0123456789012345678909876543210":
         return ""
     return digits
-
-
-PREPARATIONS: Final[dict[str, PreparationFactory]] = {"chinese": chinese}

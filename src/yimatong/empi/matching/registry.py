@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from yimatong.empi.matching import chinese, chinese_facts, chinese_guards, chinese_names, comparators, plain
+from yimatong.empi.matching import blocking, chinese_facts, chinese_guards, chinese_names, comparators, plain
 from yimatong.empi.matching.comparators import ComparatorFactory, Guard, PreparationFactory
 
 COMPARATORS: Final[dict[str, ComparatorFactory]] = {
@@ -16,5 +16,5 @@ GUARDS: Final[dict[str, Guard]] = {**comparators.GUARDS, **plain.GUARDS, **chine
 PREPARATIONS: Final[dict[str, PreparationFactory]] = {
     **comparators.PREPARATIONS,
     **plain.PREPARATIONS,
-    **chinese.PREPARATIONS,
+    **blocking.PREPARATIONS,
 }

@@ -19,13 +19,13 @@ from yimatong.crypto.tokens import Blinder
 from yimatong.empi.errors import SourceRecordUnknown
 from yimatong.empi.identifiers.schemas import SourceNumber
 from yimatong.empi.merges import pointers, queries, rules
+from yimatong.empi.merges import waiting as reviews
 from yimatong.empi.merges.decisions import NewDecision
 from yimatong.empi.merges.relinking import relink
 from yimatong.empi.merges.schemas import RecordsToMerge
 from yimatong.empi.merges.service import merge_pair
+from yimatong.empi.merges.waiting import NewReview
 from yimatong.empi.models import contribution
-from yimatong.empi.reviews import statements as reviews
-from yimatong.empi.reviews.statements import NewReview
 from yimatong.kit.db import Connection, raw
 
 

@@ -22,13 +22,13 @@ from yimatong.empi.errors import MergeConflict, MergeNotFound
 from yimatong.empi.events import service as events
 from yimatong.empi.events.service import Change
 from yimatong.empi.merges import decisions, pointers, queries, rejections
+from yimatong.empi.merges import waiting as reviews
 from yimatong.empi.merges.decisions import NewDecision
 from yimatong.empi.merges.pointers import Before
 from yimatong.empi.merges.rejections import lift, reject
 from yimatong.empi.merges.remaking import remake
 from yimatong.empi.merges.rules import CONFLICTS, NEVER, Conflict, conflicts, in_order
 from yimatong.empi.models import merge as merge_table
-from yimatong.empi.reviews import statements as reviews
 from yimatong.kit import alarms, outbox
 from yimatong.kit.db import Connection, raw
 from yimatong.kit.ids import new_id

@@ -15,9 +15,9 @@ from yimatong.empi.identifiers import rules as domains
 from yimatong.empi.linkage import candidates
 from yimatong.empi.linkage.candidates import Candidate
 from yimatong.empi.matching.facts import Facts, Score
+from yimatong.empi.merges.waiting import Kind
 from yimatong.empi.registration.checking import Record
 from yimatong.empi.registration.schemas import Outcome
-from yimatong.empi.reviews.statements import Kind
 from yimatong.kit.errors import PlatformError
 
 Method = Literal["certificate", "probability", "source", "none"]
@@ -34,10 +34,14 @@ class ToReview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Behind(NamedTuple):
-    """Whom a person of today stands for: every id, and her valid certificates as (type, blind)."""
+    """Whom a person of today stands for: every id, and her valid certificates as (type, blind).
+
+    ``claims``: those that were replaced among them; they lead to her, too.
+    """
 
     members: frozenset[UUID]
     certificates: frozenset[tuple[str, bytes]]
+    claims: frozenset[tuple[str, bytes]]
 
 
 class Case(msgspec.Struct, kw_only=True, eq=False):

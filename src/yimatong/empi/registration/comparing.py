@@ -29,9 +29,9 @@ from yimatong.empi.matching.facts import Score, Verdict
 from yimatong.empi.merges import rejections
 from yimatong.empi.merges import service as merges
 from yimatong.empi.merges.decisions import NewDecision
+from yimatong.empi.merges.waiting import Kind, NewReview
 from yimatong.empi.persons import queries as persons
 from yimatong.empi.reviews import service as reviews
-from yimatong.empi.reviews.statements import Kind, NewReview
 from yimatong.kit import alarms
 from yimatong.kit.arrays import plain
 from yimatong.kit.db import Connection, Database, RawConnection, raw

@@ -26,13 +26,13 @@ from yimatong.empi.linkage.engine import Engine
 from yimatong.empi.matching.facts import FieldEvidence
 from yimatong.empi.merges import decisions
 from yimatong.empi.merges.decisions import NewDecision
+from yimatong.empi.merges.waiting import NewReview
 from yimatong.empi.persons import queries as persons
 from yimatong.empi.persons import statements as rows
 from yimatong.empi.persons.statements import NewContribution, Row
 from yimatong.empi.registration import statements
 from yimatong.empi.registration.cases import Behind, Case
 from yimatong.empi.reviews import service as reviews
-from yimatong.empi.reviews.statements import NewReview
 from yimatong.kit.arrays import octets, plain
 from yimatong.kit.clock import business_date
 from yimatong.kit.db import RawConnection

@@ -22,12 +22,13 @@ from yimatong.empi.errors import (
 )
 from yimatong.empi.merges import queries as merge_queries
 from yimatong.empi.merges import service as merges
+from yimatong.empi.merges import waiting
 from yimatong.empi.merges.decisions import NewDecision
 from yimatong.empi.merges.rules import Conflict
+from yimatong.empi.merges.waiting import NewReview, open_many
 from yimatong.empi.models import contribution, review, review_step
-from yimatong.empi.reviews import double_checks, rows, statements
+from yimatong.empi.reviews import double_checks, rows
 from yimatong.empi.reviews.rows import note_aad
-from yimatong.empi.reviews.statements import NewReview, open_many
 from yimatong.empi.reviews.undoing import second_opinion, undo
 from yimatong.kit import outbox
 from yimatong.kit.db import Connection
@@ -62,7 +63,7 @@ async def take(connection: Connection, review_id: str, *, operator: str, now: da
     if row.assignee is not None and not over:
         raise ReviewTakenByAnother
     await rows.change(connection, review_id, assignee=operator)
-    await statements.step(connection, [review_id], "taken", operator=operator, now=now)
+    await waiting.step(connection, [review_id], "taken", operator=operator, now=now)
 
 
 async def decide(
@@ -107,7 +108,7 @@ async def decide(
         )
         await _close_same(connection, row, decision_id, operator, now=now)
     await rows.change(connection, review_id, decision_id=decision_id)
-    await statements.step(connection, [review_id], outcome, operator=operator, now=now)
+    await waiting.step(connection, [review_id], outcome, operator=operator, now=now)
     await double_checks.draw(connection, review_id, operator=operator, outcome=outcome, share=checked_share, now=now)
     return decision_id
 
@@ -153,7 +154,7 @@ async def _close_same(connection: Connection, row: Row[Any], decision_id: str, o
         .values(state="void", decided_at=now, decided_by=operator, decision_id=decision_id)
         .returning(review.c.review_id)
     )
-    await statements.step(connection, list(same.scalars()), "void", operator=operator, now=now)
+    await waiting.step(connection, list(same.scalars()), "void", operator=operator, now=now)
 
 
 async def later(connection: Connection, review_id: str, *, due_at: datetime, operator: str, now: datetime) -> None:
@@ -164,7 +165,7 @@ async def later(connection: Connection, review_id: str, *, due_at: datetime, ope
     """
     await rows.waiting(connection, review_id)
     await rows.change(connection, review_id, state="later", due_at=due_at, assignee=None)
-    await statements.step(connection, [review_id], "later", operator=operator, now=now)
+    await waiting.step(connection, [review_id], "later", operator=operator, now=now)
 
 
 async def ask(

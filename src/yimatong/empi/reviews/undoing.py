@@ -16,7 +16,7 @@ from yimatong.empi.merges import queries as merge_queries
 from yimatong.empi.merges import service as merges
 from yimatong.empi.merges.decisions import NewDecision
 from yimatong.empi.models import merge, review
-from yimatong.empi.reviews import double_checks, rows, statements
+from yimatong.empi.reviews import double_checks, rows
 from yimatong.kit.db import Connection, raw
 
 
@@ -46,17 +46,17 @@ async def undo(
         await _unmerge(connection, row, given, sealer=sealer, blinder=blinder, now=now)
     else:
         await _lift(connection, row, given, now=now)
-    waiting = await connection.execute(
+    open_now = await connection.execute(
         select(review.c.review_id).where(
             review.c.left_mpi == row.left_mpi, review.c.right_mpi == row.right_mpi, review.c.state.in_(rows.WAITING)
         )
     )
-    if waiting.first() is not None:
+    if open_now.first() is not None:
         raise ReviewNotUndoable(why="该对已在另一事项中等待 (the pair waits in another review)")
     await rows.change(
         connection, review_id, state="open", decided_at=None, decided_by=None, decision_id=None, assignee=None
     )
-    await statements.step(connection, [review_id], "undone", operator=operator, now=now)
+    await waiting.step(connection, [review_id], "undone", operator=operator, now=now)
     await double_checks.forget(connection, review_id)
 
 
