@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -20,102 +20,21 @@ from yimatong.empi.merges.decisions import evidence_read
 from yimatong.empi.models import double_check, person, rejected_pair, review, review_step
 from yimatong.empi.persons import queries as persons
 from yimatong.empi.persons.schemas import PersonRecord
+from yimatong.empi.reviews.schemas import (
+    HIGH_RISK,
+    TAKEN_S,
+    WAITING,
+    Between,
+    Counts,
+    Line,
+    Review,
+    Step,
+    Waiting,
+)
 from yimatong.kit.db import Connection
 from yimatong.kit.errors import NotFound
 
-KINDS: Final = ("certificate_conflict", "cluster_conflict", "probable", "facts_changed", "national")
-STANDS: Final = ("waiting", "later", "asked", "merged", "rejected", "void")
-"""What the queue can be filtered by: ``waiting`` is open, or put off until now."""
-
-ORDERS: Final = ("risk", "age")
-_WAITING: Final = ("open", "asked", "later")
-UNDOABLE: Final = ("merged", "rejected", "later")
-"""Steps that their operator may take back while they are the last one; a question was sent and cannot be."""
-
-TAKEN_S: Final = 600
-"""How long a review that somebody opened is hers alone."""
-
 _EARLIER_MAX: Final = 20
-
-
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted of the queue; empty texts mean any."""
-
-    kind: str = ""
-    institution_id: str = ""
-    stand: str = "waiting"
-    order: Literal["risk", "age"] = "risk"
-
-
-class Review(msgspec.Struct, frozen=True, kw_only=True):
-    """One review. ``evidence``: (comparison, level, weight in bits); guards stand among it as ``guard``."""
-
-    review_id: str
-    left_mpi: UUID
-    right_mpi: UUID
-    kind: str
-    weight: float | None
-    probability: float | None
-    evidence: tuple[tuple[str, str, float], ...]
-    rule_version: int | None
-    risk: int
-    state: str
-    because: str
-    institution_id: str | None
-    opened_at: datetime
-    due_at: datetime | None
-    assignee: str | None
-    taken_at: datetime | None
-    decided_at: datetime | None
-    decided_by: str | None
-    decision_id: str | None
-
-    @property
-    def guards(self) -> tuple[str, ...]:
-        """Return the rules that forbade an automatic link."""
-        return tuple(level for comparison, level, _ in self.evidence if comparison == "guard")
-
-    @property
-    def waits(self) -> bool:
-        """Say whether nobody has decided yet."""
-        return self.state in _WAITING
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the queue: the review and both persons, whose texts mask themselves."""
-
-    review: Review
-    left: PersonRecord | None
-    right: PersonRecord | None
-
-
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a review; ``reviews.service.read_note`` opens its note."""
-
-    id: int
-    at: datetime
-    operator_id: str
-    what: str
-    note_sealed: bytes | None
-
-
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """How much waits: by kind, and put off or asked; ``high``: of risk 80 and more; ``oldest``: opened then."""
-
-    by_kind: Mapping[str, int]
-    later: int
-    asked: int
-    high: int
-    oldest: datetime | None
-
-    @property
-    def waiting(self) -> int:
-        """Return how many wait for a steward now."""
-        return sum(self.by_kind.values())
-
-
-HIGH_RISK: Final = 80
-MEDIUM_RISK: Final = 50
 
 _taken = (
     select(func.max(review_step.c.at))
@@ -137,7 +56,7 @@ def _own(scope: Scope) -> ColumnElement[bool]:
 def _wanted(wanted: Waiting, *, scope: Scope, now: datetime) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = [_own(scope)]
     if wanted.stand == "waiting":
-        where += [review.c.state.in_(_WAITING), _ready(now)]
+        where += [review.c.state.in_(WAITING), _ready(now)]
     elif wanted.stand in {"later", "asked"}:
         where += [review.c.state == wanted.stand, or_(review.c.due_at.is_(None), review.c.due_at > now)]
     else:
@@ -309,7 +228,7 @@ async def counts(connection: Connection, *, scope: Scope, now: datetime) -> Coun
             func.count().filter(ready, review.c.risk >= HIGH_RISK).label("high"),
             func.min(case((ready, review.c.opened_at))).label("oldest"),
         )
-        .where(review.c.state.in_(_WAITING), _own(scope))
+        .where(review.c.state.in_(WAITING), _own(scope))
         .group_by(review.c.kind)
     )
     found = rows.all()
@@ -326,7 +245,7 @@ async def institutions(connection: Connection, *, scope: Scope) -> list[str]:
     """Return the institutions whose reviews wait."""
     rows = await connection.execute(
         select(review.c.institution_id)
-        .where(review.c.state.in_(_WAITING), review.c.institution_id.is_not(None), _own(scope))
+        .where(review.c.state.in_(WAITING), review.c.institution_id.is_not(None), _own(scope))
         .distinct()
         .order_by(review.c.institution_id)
     )
@@ -371,19 +290,6 @@ async def may_check(connection: Connection, review_id: str, *, operator_id: str,
     if row is None:
         raise NotFound
     return _review(row)
-
-
-class Between(msgspec.Struct, frozen=True, kw_only=True):
-    """What a merge of two persons would do today: who survives, and what stands against it (``merges.rules``).
-
-    ``same``: both ids mean one person already.
-    """
-
-    survivor_mpi: UUID
-    retired_mpi: UUID
-    conflicts: tuple[str, ...]
-    never: bool
-    same: bool
 
 
 async def between(connection: Connection, left: UUID, right: UUID) -> Between:

@@ -11,7 +11,7 @@ from sqlalchemy import Row, select
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.tokens import Blinder
 from yimatong.empi.errors import ReviewNotUndoable
-from yimatong.empi.merges import decisions
+from yimatong.empi.merges import decisions, waiting
 from yimatong.empi.merges import queries as merge_queries
 from yimatong.empi.merges import service as merges
 from yimatong.empi.merges.decisions import NewDecision

@@ -10,8 +10,8 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from yimatong.access import callers, operators
-from yimatong.empi.reviews import queries
-from yimatong.empi.reviews.queries import Line, Waiting
+from yimatong.empi.reviews import queries, schemas
+from yimatong.empi.reviews.schemas import Line, Waiting
 from yimatong.kit.db import Connection
 from yimatong.web.console import filters, stewards_shown
 from yimatong.web.console.menu import shell
@@ -29,11 +29,11 @@ def wanted_of(page: Page) -> Waiting:
     Raises:
         FilterInvalid: a filter that the queue does not know.
     """
-    order = filters.choice(page, "order", queries.ORDERS)
+    order = filters.choice(page, "order", schemas.ORDERS)
     return Waiting(
-        kind=filters.choice(page, "kind", queries.KINDS),
+        kind=filters.choice(page, "kind", schemas.KINDS),
         institution_id=filters.words(page, "institution"),
-        stand=filters.choice(page, "state", queries.STANDS) or "waiting",
+        stand=filters.choice(page, "state", schemas.STANDS) or "waiting",
         order="age" if order == "age" else "risk",
     )
 
@@ -98,10 +98,10 @@ async def show_queue(page: NamedDependency[Page]) -> Response[str]:
         **stewards_shown.context(),
         **await page.read(look),
         wanted=wanted,
-        kinds=queries.KINDS,
-        stands=queries.STANDS,
-        high=queries.HIGH_RISK,
-        medium=queries.MEDIUM_RISK,
+        kinds=schemas.KINDS,
+        stands=schemas.STANDS,
+        high=schemas.HIGH_RISK,
+        medium=schemas.MEDIUM_RISK,
         ago=lambda moment: stewards_shown.ago(page, moment),
         guard_words=lambda name: stewards_shown.guard_words(page, name),
         start=place_of(f"{PATH}/next", wanted),
@@ -110,14 +110,14 @@ async def show_queue(page: NamedDependency[Page]) -> Response[str]:
     )
 
 
-async def last_of(page: Page, tx: Connection) -> queries.Review | None:
+async def last_of(page: Page, tx: Connection) -> schemas.Review | None:
     """Return the review that this operator decided a moment ago, for the bar that takes it back; None: nothing."""
     review_id = filters.words(page, "last")
     if not review_id:
         return None
     steps = await queries.steps(tx, review_id)
     done = next((step for step in reversed(steps) if step.what != "noted"), None)
-    if done is None or done.operator_id != page.operator.operator_id or done.what not in queries.UNDOABLE:
+    if done is None or done.operator_id != page.operator.operator_id or done.what not in schemas.UNDOABLE:
         return None
     found = await queries.read(tx, review_id, scope=page.scope)
     return None if found.state == "later" and found.due_at is not None and found.due_at <= page.now else found

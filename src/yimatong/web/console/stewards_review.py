@@ -11,8 +11,8 @@ from litestar.params import PathParameter
 from yimatong.access import callers, operators
 from yimatong.empi.dossiers import queries as dossiers
 from yimatong.empi.dossiers.schemas import ChangeLine, DecisionLine, Record
-from yimatong.empi.reviews import queries, service
-from yimatong.empi.reviews.queries import Review
+from yimatong.empi.reviews import queries, schemas, service
+from yimatong.empi.reviews.schemas import Review
 from yimatong.kit.db import Connection
 from yimatong.web.console import stewards, stewards_shown
 from yimatong.web.console.menu import shell
@@ -64,8 +64,8 @@ async def show_review(review_id: ReviewInPath, page: NamedDependency[Page]) -> R
         **shown_pair(page, review, found["left"], found["right"]),
         wanted=wanted,
         held=held,
-        high=queries.HIGH_RISK,
-        medium=queries.MEDIUM_RISK,
+        high=schemas.HIGH_RISK,
+        medium=schemas.MEDIUM_RISK,
         ago=lambda moment: stewards_shown.ago(page, moment),
         providers=[each for each in providers_of(found["left"], found["right"]) if each in found["askable"]],
         skip=stewards.place_of(f"{stewards.PATH}/next", wanted, but=review_id),
