@@ -151,6 +151,9 @@ class Stage:
             ("custodian1", "密钥保管人 买买提江·阿不都热合曼·吾守尔", {"key_custodian"}, None),
             ("custodian2", "密钥保管人 郑华", {"key_custodian"}, None),
             ("steward", "孙主管", {"steward"}, None),
+            ("steward2", "周复核", {"steward"}, None),
+            ("reviewer", "吴审核", {"reviewer"}, None),
+            ("hospital-steward", "郑科员", {"steward"}, HOSPITAL),
             ("locked", "被锁定", {"steward"}, None),
         ):
             await operators.add(

@@ -46,7 +46,7 @@ _YEAR_S = 365 * 24 * 3600
 def make_pages() -> Pages:
     """Return the renderer with every template and text of the room."""
     own = [folder / "texts.json" for folder in _SETS.values()]
-    texts = Texts([*own, _SETS["console"] / "index_texts.json"])
+    texts = Texts([*own, *(_SETS["console"] / f"{part}_texts.json" for part in ("index", "rules"))])
     folders = {name: folder / "templates" for name, folder in _SETS.items()}
     return Pages(folders, texts, asset=assets.asset, bar=charts.bar, text_or=texts.text_or)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 
-from yimatong.empi.errors import RuleRunNotFound, RuleSetNotFound
-from yimatong.empi.models import dry_run, match_model, rule_set
+from yimatong.empi.errors import MatchModelUnknown, RuleRunNotFound, RuleSetNotFound
+from yimatong.empi.linkage import stored
+from yimatong.empi.linkage.stored import StoredModel
+from yimatong.empi.models import dry_run, match_model, person, rule_set
 from yimatong.empi.rules.schemas import Body, Difference, RuleSet, Run
 from yimatong.kit.db import Connection
 
@@ -41,6 +43,30 @@ async def model_versions(connection: Connection) -> list[int]:
     """Return the versions of models that a rule set may use; 0 is the one that is shipped."""
     rows = await connection.execute(select(match_model.c.version).order_by(match_model.c.version.desc()))
     return [*rows.scalars(), 0]
+
+
+async def models(connection: Connection) -> list[StoredModel]:
+    """Return the stored models, the newest first; the shipped one is not among them."""
+    return await stored.listed(connection)
+
+
+async def model(connection: Connection, version: int) -> StoredModel:
+    """Return the line of a stored model.
+
+    Raises:
+        MatchModelUnknown: there is none of this version.
+    """
+    columns = match_model.c.version, match_model.c.trained_on, match_model.c.created_by, match_model.c.created_at
+    row = (await connection.execute(select(*columns).where(match_model.c.version == version))).first()
+    if row is None:
+        raise MatchModelUnknown(version=version)
+    return StoredModel(**row._mapping)  # noqa: SLF001 -- SQLAlchemy's documented accessor
+
+
+async def to_compare(connection: Connection) -> int:
+    """Return how many live persons still wait to be compared with everybody else."""
+    waiting = select(func.count()).select_from(person).where(person.c.compared_at.is_(None), person.c.state == "live")
+    return int((await connection.execute(waiting)).scalar_one())
 
 
 async def runs(connection: Connection, version: int | None = None, *, limit: int = 20) -> list[Run]:

@@ -12,6 +12,7 @@ ENTRIES: Final = (
     ("persons", "/console/persons", "console:persons"),
     ("statistics", "/console/statistics", "console:statistics"),
     ("domains", "/console/domains", "console:domains"),
+    ("rules", "/console/rules", "console:rules"),
     ("accounts", "/console/accounts", "console:accounts"),
     ("physical", "/console/physical-cards", "console:physical"),
     ("batches", "/console/batches", "console:batches"),
