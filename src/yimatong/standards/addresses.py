@@ -26,6 +26,8 @@ _AS_PLACE: Final = frozenset("村镇乡里小")
 _NUMERALS: Final = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _SPOKEN: Final = re.compile("([零〇一二两三四五六七八九十]+)(?=号|栋|幢|座|楼|单元|室|层|组|队|户|排)")
 _TOWN: Final = re.compile("^(?:(.{2,6}?)(?:街道办事处|街道办|街道|镇|乡|苏木)(?![0-9路街巷]))")
+_SPOKEN_DIGITS: Final = frozenset("零〇一二两三四五六七八九十")
+_TOWN_WORDS: Final = frozenset("街镇乡苏")
 _FLOOR: Final = re.compile("[0-9]+(?:层|(?<!号)楼)(?=[0-9]{3,4})")
 _NUMBER: Final = re.compile("[0-9]+[a-z]?")
 _UNITS: Final = re.compile("号院|号楼|单元|号|栋|幢|座|楼|室|层|户|组|队|排|[#\\-—–~/\\\\,，。;；、()（）]+|房间?$")
@@ -74,14 +76,18 @@ def standardise(text: str) -> Address:
 
     A household's records stand near each other in most sources: the last few thousand answers are kept.
     """
-    plain = _NOISE.sub("", unicodedata.normalize("NFKC", text).casefold())
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    if not plain.isalnum():
+        plain = _NOISE.sub("", plain)
     region, rest = _region(plain)
-    rest = _SPOKEN.sub(lambda found: str(_number(found[1])), rest)
-    town = _TOWN.match(rest)
+    if not _SPOKEN_DIGITS.isdisjoint(rest):
+        rest = _SPOKEN.sub(lambda found: str(_number(found[1])), rest)
+    town = None if _TOWN_WORDS.isdisjoint(rest) else _TOWN.match(rest)
     if town:
         rest = rest[town.end() :]
-    rest = _FLOOR.sub("", rest)
-    numbers = tuple(each.lstrip("0") or "0" for each in _NUMBER.findall(rest))
+    if "楼" in rest or "层" in rest:
+        rest = _FLOOR.sub("", rest)
+    numbers = tuple([each.lstrip("0") or "0" for each in _NUMBER.findall(rest)])
     words = [word for each in _NUMBER.split(_UNITS.sub("0", rest)) if (word := each.strip("0"))]
     road, estate = "", ""
     if words:

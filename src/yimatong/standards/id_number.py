@@ -17,6 +17,9 @@ from yimatong.standards.errors import IdNumberBirthDate, IdNumberCheckDigit, IdN
 from yimatong.standards.regions import PROVINCES
 
 _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_OF_CODES: Final = 48 * sum(_WEIGHTS)
+"""What the sum holds too much when the codes of the digits are multiplied instead of the digits."""
+
 _CHECK: Final = "10X98765432"
 _SEVENTEEN: Final = re.compile(r"[0-9]{17}", re.ASCII)
 _EIGHTEEN: Final = re.compile(r"[0-9]{17}[0-9X]", re.ASCII)
@@ -48,7 +51,7 @@ def check_digit(first17: str) -> str:
     """
     if not _SEVENTEEN.fullmatch(first17):
         raise IdNumberShape
-    return _CHECK[sum(map(mul, map(int, first17), _WEIGHTS)) % 11]
+    return _CHECK[(sum(map(mul, first17.encode(), _WEIGHTS)) - _OF_CODES) % 11]
 
 
 def to_18(number15: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import multiprocessing
 import threading
@@ -105,6 +106,7 @@ _worker: Preparer | None = None
 
 def _start(settings: Settings, names: Sequence[str]) -> None:
     global _worker  # noqa: PLW0603 -- a worker process has one
+    gc.disable()  # it makes millions of small objects and no cycle
     _worker = Preparer(settings, names)
 
 

@@ -57,23 +57,22 @@ def _keys(of: Mapping[str, Any]) -> dict[str, str | None]:
     told = birth if birth and birth[4:] != _NEW_YEAR else None
     own = sound if of["mother"] is None else None
     number = of["id_number"]
+    surname_sound, given_sound, name = of["surname_sound"], of["given_sound"], of["name"]
     return {
         "key_id": number if number and len(number) >= _ID_LEAST else None,
         "key_id_tail": number[8:] if number and len(number) == _ID_LENGTH else None,
-        "key_phone_year": _key(phone, year),
-        "key_phone_given": _key(phone, given),
-        "key_sound_birth": _key(sound, birth),
-        "key_name_year": _key(of["name"], year),
-        "key_sound_day": _key(sound, told and told[4:]),
-        "key_surname_birth": _key(of["surname_sound"], told, sex),
-        "key_given_birth": _key(of["given_sound"], told),
-        "key_door_birth": _key(door, birth),
-        "key_door_name": _key(door, own),
+        "key_phone_year": f"{phone}|{year}" if phone is not None and year is not None else None,
+        "key_phone_given": f"{phone}|{given}" if phone is not None and given is not None else None,
+        "key_sound_birth": f"{sound}|{birth}" if sound is not None and birth is not None else None,
+        "key_name_year": f"{name}|{year}" if name is not None and year is not None else None,
+        "key_sound_day": f"{sound}|{told[4:]}" if sound is not None and told is not None else None,
+        "key_surname_birth": (
+            f"{surname_sound}|{told}|{sex}" if surname_sound is not None and told is not None else None
+        ),
+        "key_given_birth": f"{given_sound}|{told}" if given_sound is not None and told is not None else None,
+        "key_door_birth": f"{door}|{birth}" if door is not None and birth is not None else None,
+        "key_door_name": f"{door}|{own}" if door is not None and own is not None else None,
     }
-
-
-def _key(*parts: str | None) -> str | None:
-    return None if None in parts else "|".join(map(str, parts))
 
 
 def prepared_chinese(_columns: tuple[str, ...]) -> Preparation:

@@ -15,7 +15,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import date
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from yimatong.empi.matching.facts import Facts
 from yimatong.standards import addresses, id_number, pinyin, surnames, variants
@@ -53,6 +54,9 @@ _PLACEHOLDER: Final = re.compile(
     "[一二三四甲乙1-4A-D]?",
     re.IGNORECASE,
 )
+_PLACEHOLDER_ENDS: Final = frozenset("子女婴男儿孩毛一二三四甲乙1234abcd")
+"""Every placeholder ends with one of these."""
+
 _NOBODY: Final = frozenset(
     ("无名", "无名氏", "未知", "不详", "佚名", "无", "匿名", "患者", "未命名", "unknown", "新生儿", "婴儿", "测试")
 )
@@ -69,9 +73,9 @@ _LATIN_ENOUGH: Final = 2
 def prepare(facts: Facts) -> dict[str, Any]:
     """Return the columns of ``COLUMNS``."""
     found: dict[str, Any] = dict.fromkeys(COLUMNS)
-    _name(facts.name, found)
+    found.update(zip(_Named._fields, _name(facts.name), strict=True))
     number, valid, born = number_of(facts.id_type, facts.id_number)
-    short = len(_NOT_ALNUM.sub("", facts.id_number)) == id_number.SHORT_LENGTH
+    short = bool(valid) and len(_NOT_ALNUM.sub("", facts.id_number)) == id_number.SHORT_LENGTH
     found["id_number"] = number or None
     found["id_valid"] = valid or None
     found["birth"] = _birth(facts.birth_date, born)
@@ -92,36 +96,49 @@ def prepare(facts: Facts) -> dict[str, Any]:
     return found
 
 
-def _name(text: str, found: dict[str, Any]) -> None:
+class _Named(NamedTuple):
+    """The columns that a name gives, in the order of ``_NAME_COLUMNS``."""
+
+    name: str | None = None
+    spelling: str | None = None
+    sound: str | None = None
+    sound_sorted: str | None = None
+    latin: bool | None = None
+    surname: str | None = None
+    surname_sound: str | None = None
+    given: str | None = None
+    given_sound: str | None = None
+    given_first: str | None = None
+    given_last: str | None = None
+    mother: str | None = None
+
+
+@lru_cache(maxsize=32_768)
+def _name(text: str) -> _Named:
+    """Take a name apart; few names are borne by most people, so the answers are kept."""
     plain = unicodedata.normalize("NFKC", text).strip()
     name = variants.canonical(plain)
     if not name or name in _NOBODY:
-        return
-    child = _PLACEHOLDER.fullmatch(name)
-    found["name"] = name
+        return _Named()
+    child = _PLACEHOLDER.fullmatch(name) if name[-1] in _PLACEHOLDER_ENDS else None
     if child:
-        found["mother"], found["surname"] = child[1], child[1][0]
-        found["sound"] = found["sound_sorted"] = pinyin.sound(name)
-        found["latin"] = False
-        return
-    found["spelling"] = plain if plain.isalpha() else "".join(filter(str.isalpha, plain))
-    latin = plain.isascii()
+        sound = pinyin.sound(name)
+        return _Named(name=name, sound=sound, sound_sorted=sound, latin=False, surname=child[1][0], mother=child[1])
+    letters, latin = plain.isalpha(), plain.isascii()
     sound = pinyin.sound(plain if latin else name)
-    found["sound"], found["latin"] = sound, latin
-    found["sound_sorted"] = "".join(sorted(sound))
+    spelling = plain if letters else "".join(filter(str.isalpha, plain))
+    ordered = "".join(sorted(sound))
     if latin:
-        return
-    pieces = variants.parts(plain)
+        return _Named(name, spelling, sound, ordered, latin)
+    pieces = () if letters else variants.parts(plain)
     if len(pieces) > 1:  # a middle dot: the own name comes first, the father's or the clan's after it
-        found["surname"] = found["surname_sound"] = None
-        found["given_first"], found["given_last"] = pieces[0], pieces[-1]
-        return
+        return _Named(name, spelling, sound, ordered, latin, given_first=pieces[0], given_last=pieces[-1])
     size = 2 if len(name) > 2 and name[:2] in surnames.COMPOUND else 1  # noqa: PLR2004 -- a surname of two and a given name
-    found["surname"], found["surname_sound"] = name[:size], sound[:size]
     given = name[size:]
-    if given:
-        found["given"], found["given_sound"] = given, sound[size:]
-        found["given_first"], found["given_last"] = given[0], given[-1]
+    if not given:
+        return _Named(name, spelling, sound, ordered, latin, name[:size], sound[:size])
+    own = (given, sound[size:], given[0], given[-1])
+    return _Named(name, spelling, sound, ordered, latin, name[:size], sound[:size], *own)
 
 
 def number_of(id_type: str, text: str) -> tuple[str, str, str]:
@@ -129,6 +146,8 @@ def number_of(id_type: str, text: str) -> tuple[str, str, str]:
 
     Numbers of other certificates are never valid in this sense. Empty texts for what there is not.
     """
+    if not text:
+        return "", "", ""
     number = _NOT_ALNUM.sub("", unicodedata.normalize("NFKC", text).upper())
     if not number or id_type not in ("", ID_CARD):
         return number, "", ""
@@ -143,7 +162,7 @@ def _birth(said: date | None, of_number: str) -> str | None:
     if said is None:
         return of_number or None
     text = f"{said.year:04d}{said.month:02d}{said.day:02d}"
-    return of_number if of_number and slip(text, of_number) else text
+    return of_number if of_number and text != of_number and slip(text, of_number) else text
 
 
 def slip(written: str, meant: str) -> bool:
@@ -158,7 +177,10 @@ def phone_of(text: str) -> str:
 
     Numbers of a window's habit (13800000000, 12345678901) say nothing of a person.
     """
-    digits = "".join(filter(str.isdigit, unicodedata.normalize("NFKC", text)))
+    if not text:
+        return ""
+    plain = text.isascii() and text.isdigit()
+    digits = text if plain else "".join(filter(str.isdigit, unicodedata.normalize("NFKC", text)))
     if len(digits) == 13 and digits.startswith("86"):  # noqa: PLR2004 -- 86 and the 11 digits of a mobile
         digits = digits[2:]
     tail = digits[-_PHONE_TAIL:]
