@@ -15,9 +15,9 @@ from registration_world import Tables, another_number, bare, new_phone, record, 
 
 from yimatong.crypto.sealing import Sealer
 from yimatong.crypto.tokens import Blinder
-from yimatong.empi.errors import NumberInvalid, PersonDisagrees
+from yimatong.empi.errors import NumberInvalid, NumberTaken, PersonDisagrees, RegistrationOverlapped
 from yimatong.empi.linkage import candidates
-from yimatong.empi.registration import service
+from yimatong.empi.registration import service, statements
 from yimatong.empi.registration.schemas import PersonToRegister
 from yimatong.empi.registration.service import Provider, Registered, checked
 from yimatong.kit.db import Answers, Database, RawConnection
@@ -185,3 +185,42 @@ async def test_candidates_are_found_by_keys_whatever_the_statistics(database_url
         plan = "\n".join(str(row[0]) for row in await cursor.fetchall())
     assert "Seq Scan" not in plan, plan
     assert "empi_block" in plan
+
+
+async def test_a_refused_neighbours_claim_goes_to_the_next_record_of_the_certificate(
+    register: Callable[..., Any], database_url: str
+) -> None:
+    """An app's record is refused for its number; the hospital's behind it in the batch has the same certificate."""
+    resident = someone()
+    taken = {"domain": "card:01", "number": "6100000000000000017"}
+    await register(record(someone(), identifiers=[taken]))
+    app_record = made(record(resident, owner="app-1", identifiers=[taken]), APP)
+    refused, done = await register(app_record, record(resident))
+    assert isinstance(refused, NumberTaken)
+    assert (done.outcome, done.domain_id) == ("created", "")
+    assert Tables(database_url).count("empi_certificate", "mpi = %s AND id_type = '01'", done.mpi) == 1
+    (later,) = await register(record(resident))
+    assert later.mpi == done.mpi
+
+
+@pytest.mark.parametrize("move", ["record", "certificate"])
+async def test_a_record_that_is_moved_while_it_is_registered_is_not_torn(
+    register: Callable[..., Any], database_url: str, monkeypatch: pytest.MonkeyPatch, move: str
+) -> None:
+    """A steward gives the record (or the certificate) to somebody else between looking her up and holding her."""
+    resident = someone()
+    (hers,) = await register(record(resident, number="TORN-" + move))
+    (other,) = await register(record(someone()))
+    held = statements.hold
+
+    async def hold(connection: RawConnection, mpis: Sequence[Any]) -> Any:
+        table = {"record": "empi_contribution", "certificate": "empi_certificate"}[move]
+        async with await psycopg.AsyncConnection.connect(database_url) as steward:
+            await steward.execute(f"UPDATE {table} SET mpi = %s WHERE mpi = %s", (other.mpi, hers.mpi))
+        return await held(connection, mpis)
+
+    monkeypatch.setattr(statements, "hold", hold)
+    number = "TORN-record" if move == "record" else "TORN-other"
+    done, neighbour = await register(record({**resident, "phone": new_phone()}, number=number), record(someone()))
+    assert isinstance(done, RegistrationOverlapped)
+    assert neighbour.outcome == "created"

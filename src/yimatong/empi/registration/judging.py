@@ -40,12 +40,12 @@ def by_likeness(case: Case, engine: Engine) -> None:
     ]
 
 
-def may_link(case: Case, known: Behind, *, now: datetime) -> None:
+def may_link(case: Case, known: Behind, *, deceased: bool, now: datetime) -> None:
     """Apply the cluster check to a link by likeness: what stands against it makes it a review."""
     person, held = case.person, case.certificate
     if person is None:
         return
-    theirs = Group(person, known.members, known.certificates, now)
+    theirs = Group(person, known.members, known.certificates, now, deceased=deceased)
     own = frozenset() if held is None or held in known.certificates else frozenset({held})
     against = conflict(Group(case.proposed, frozenset({case.proposed}), own, now), theirs)
     if against is None:

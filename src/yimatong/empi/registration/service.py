@@ -121,6 +121,7 @@ async def register_many(
         taken, waiting = next_round(waiting)
         mark_lookalikes(taken)
         await _round(connection, taken, engine, sealer=sealer, blinder=blinder, now=now)
+        await _hand_on(connection, taken, waiting)
     return [each.refusal or _registered(each) for each in cases]
 
 
@@ -185,10 +186,23 @@ async def _round(
     kept = [each for each in cases if each.refusal is None]
     if kept:
         await storing.store(connection, kept, by)
-    refused = [(each, each.certificate) for each in cases if each.refusal is not None and each.claimed]
-    claims = [(*certificate, each.proposed) for each, certificate in refused if certificate is not None]
-    if claims:
-        await rows.release(connection, claims)
+
+
+async def _hand_on(connection: RawConnection, done: Sequence[Case], waiting: Sequence[Case]) -> None:
+    """Give the claims of refused records to the next ones with the same certificate, else back."""
+    freed: dict[tuple[str, bytes], Case] = {}
+    for each in done:
+        if each.refusal is not None and each.claimed and each.certificate is not None:
+            freed[each.certificate], each.claimed = each, False
+    heirs: list[tuple[str, bytes, UUID]] = []
+    for each in waiting:
+        if each.certificate in freed:
+            freed.pop(each.certificate)
+            each.claimed = True
+            heirs.append((*each.certificate, each.proposed))
+    await statements.claim_for(connection, heirs)
+    if freed:
+        await rows.release(connection, [(*held, each.proposed) for held, each in freed.items()])
 
 
 async def _look_up(
@@ -239,11 +253,9 @@ async def _compare(connection: RawConnection, cases: Sequence[Case], engine: Eng
 def _judge(each: Case, holders: Mapping[tuple[str, str], UUID], by: Round) -> None:
     """Decide whose record it is, now that nobody can change the persons."""
     target = each.holder or each.numbered
-    for mpi in {each.person, target} - {None}:
-        row = by.held.get(mpi) if mpi is not None else None
-        if row is None or row.state == "retired":
-            each.refusal = RegistrationOverlapped()
-            return
+    if not _as_looked_up(each, target, by):
+        each.refusal = RegistrationOverlapped()
+        return
     if each.known is not None and each.person is not None:
         each.only_said_here = _only_said_here(each, by.said[each.person], by.blinder)
         judging.of_source(each, by.behind[each.person], _record(each.holder, by))
@@ -252,7 +264,8 @@ def _judge(each: Case, holders: Mapping[tuple[str, str], UUID], by: Round) -> No
         if known is not None:
             judging.of_person(each, target, known)
     elif each.person is not None:
-        judging.may_link(each, by.behind[each.person], now=by.now)
+        dead = by.held[each.person].deceased_on is not None
+        judging.may_link(each, by.behind[each.person], deceased=dead, now=by.now)
     judging.settle(each)
     judging.numbers(each, holders)
     if each.outcome == "created" and each.reviews:
@@ -260,6 +273,20 @@ def _judge(each: Case, holders: Mapping[tuple[str, str], UUID], by: Round) -> No
     source = (each.record.source.domain, each.record.source.number)
     if each.known is None and source not in holders:
         each.entered.append(source)
+
+
+def _as_looked_up(each: Case, target: UUID | None, by: Round) -> bool:
+    """Say whether everybody is still who she was before she was held: merges and relinks may have come between."""
+    for mpi in {each.person, target} - {None}:
+        row = by.held.get(mpi) if mpi is not None else None
+        if row is None or row.state == "retired":
+            return False
+    if each.holder is not None and each.certificate not in by.behind[each.holder].claims:
+        return False
+    if each.known is not None and each.person is not None:
+        stands = {(one.mpi, one.statement.contribution_id) for one in by.said[each.person]}
+        return (each.known.mpi, each.known.statement.contribution_id) in stands
+    return each.person is None or by.held[each.person].state == "live"  # by likeness: one who went is nobody's match
 
 
 def _only_said_here(each: Case, said: Sequence[Said], blinder: Blinder) -> frozenset[tuple[str, bytes]]:

@@ -34,10 +34,10 @@ _HOLDERS: Final = """
 """
 
 _CERTIFICATES: Final = """
-    SELECT i.ord, g.mpi, c.id_type, c.id_blind FROM unnest(%s::int[], %s::uuid[]) AS i (ord, m)
+    SELECT i.ord, g.mpi, c.id_type, c.id_blind, c.replaced_at IS NULL FROM unnest(%s::int[], %s::uuid[]) AS i (ord, m)
     JOIN LATERAL (SELECT i.m AS mpi UNION ALL SELECT mpi FROM empi_person WHERE current_mpi = i.m) g ON true
-    LEFT JOIN LATERAL (SELECT id_type, id_blind FROM empi_certificate
-                       WHERE mpi = g.mpi AND replaced_at IS NULL AND id_type <> '98') c ON true
+    LEFT JOIN LATERAL (SELECT id_type, id_blind, replaced_at FROM empi_certificate
+                       WHERE mpi = g.mpi AND id_type <> '98') c ON true
 """
 
 _CLAIM_FOR: Final = """
@@ -117,12 +117,17 @@ async def hold(
         said[mpis[row[0]]].append(row[1:])
     members: dict[UUID, set[UUID]] = {mpi: {mpi} for mpi in mpis}
     certificates: dict[UUID, set[tuple[str, bytes]]] = {mpi: set() for mpi in mpis}
+    claims: dict[UUID, set[tuple[str, bytes]]] = {mpi: set() for mpi in mpis}
     claimed: Sequence[Any] = await third.fetchall()
-    for index, own, id_type, blind in claimed:
+    for index, own, id_type, blind, valid in claimed:
         members[mpis[index]].add(own)
         if id_type is not None:
+            claims[mpis[index]].add((id_type, bytes(blind)))
+        if id_type is not None and valid:
             certificates[mpis[index]].add((id_type, bytes(blind)))
-    behind = {mpi: Behind(frozenset(members[mpi]), frozenset(certificates[mpi])) for mpi in mpis}
+    behind = {
+        mpi: Behind(frozenset(members[mpi]), frozenset(certificates[mpi]), frozenset(claims[mpi])) for mpi in mpis
+    }
     return held, said, behind
 
 
