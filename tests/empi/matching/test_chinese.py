@@ -74,6 +74,7 @@ def test_two_wrong_numbers_that_agree_are_the_same_but_prove_nothing():
     [
         ("张晓燕", "exact"),
         (" 张 晓燕", "exact"),
+        *(("张晓燕(急诊)", "exact"), ("张晓燕（体检）", "exact"), ("张晓燕 02", "exact"), ("张晓燕*", "exact")),
         ("張曉燕", "variant"),
         ("章小艳", "homophone"),
         ("Zhang Xiaoyan", "pinyin"),
@@ -87,6 +88,8 @@ def test_two_wrong_numbers_that_agree_are_the_same_but_prove_nothing():
         ("张晓燕之子", "newborn"),
         ("", "missing"),
         ("无名氏", "missing"),
+        ("无名氏2", "missing"),
+        ("(急诊)", "missing"),
     ],
 )
 def test_names(name, found):
@@ -119,6 +122,7 @@ def test_newborns_of_one_mother(name):
         (date(1987, 8, 30), "year"),
         (date(1990, 8, 30), "else"),
         (None, "missing"),
+        (date(1900, 1, 1), "missing"),  # what a form begins with
     ],
 )
 def test_birth_dates(born, found):

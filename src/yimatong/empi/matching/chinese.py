@@ -60,12 +60,17 @@ _PLACEHOLDER_ENDS: Final = frozenset("子女婴男儿孩毛一二三四甲乙123
 _NOBODY: Final = frozenset(
     ("无名", "无名氏", "未知", "不详", "佚名", "无", "匿名", "患者", "未命名", "unknown", "新生儿", "婴儿", "测试")
 )
+_REMARK: Final = re.compile(r"\([^()]*\)?|\[[^\[\]]*\]?|【[^【】]*】?|[*#?~]+")
+_COUNTED: Final = re.compile("(?<=[^0-9])[0-9]+$")
+"""What a desk writes behind a name: (急诊), a star, the number of a namesake."""
 _NOT_ALNUM: Final = re.compile("[^0-9A-Z]+")
 _DIGITS: Final = re.compile("[0-9]{7,}")
 _PHONE_TAIL: Final = 8
 _PHONE_LEAST: Final = 7
 _TODAY: Final = date(2049, 12, 31)
 """Bounds births to 1899-2049: purity forbids a clock, and a number of next year is nobody's mistake here."""
+_NEVER: Final = 1900
+"""1900-01-01 and before is what forms and databases begin with; nobody alive was born then."""
 _DATE_DIGITS: Final = 8
 _LATIN_ENOUGH: Final = 2
 
@@ -117,10 +122,16 @@ class _Named(NamedTuple):
 def _name(text: str) -> _Named:
     """Take a name apart; few names are borne by most people, so the answers are kept."""
     plain = unicodedata.normalize("NFKC", text).strip()
+    if not plain.isalpha():
+        plain = _REMARK.sub("", plain).strip()
     name = variants.canonical(plain)
     if not name or name in _NOBODY:
         return _Named()
     child = _PLACEHOLDER.fullmatch(name) if name[-1] in _PLACEHOLDER_ENDS else None
+    if not child and name[-1].isdigit():
+        plain, name = _COUNTED.sub("", plain), _COUNTED.sub("", name)
+        if name in _NOBODY:
+            return _Named()
     if child:
         sound = pinyin.sound(name)
         return _Named(name=name, sound=sound, sound_sorted=sound, latin=False, surname=child[1][0], mother=child[1])
@@ -159,7 +170,7 @@ def number_of(id_type: str, text: str) -> tuple[str, str, str]:
 
 
 def _birth(said: date | None, of_number: str) -> str | None:
-    if said is None:
+    if said is None or said.year <= _NEVER:
         return of_number or None
     text = f"{said.year:04d}{said.month:02d}{said.day:02d}"
     return of_number if of_number and text != of_number and slip(text, of_number) else text
