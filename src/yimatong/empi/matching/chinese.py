@@ -125,13 +125,11 @@ def _name(text: str) -> _Named:
     if not plain.isalpha():
         plain = _REMARK.sub("", plain).strip()
     name = variants.canonical(plain)
+    child = _PLACEHOLDER.fullmatch(name) if name[-1:] in _PLACEHOLDER_ENDS else None
+    if not child and name[-1:].isdigit():
+        plain, name = _COUNTED.sub("", plain), _COUNTED.sub("", name)
     if not name or name in _NOBODY:
         return _Named()
-    child = _PLACEHOLDER.fullmatch(name) if name[-1] in _PLACEHOLDER_ENDS else None
-    if not child and name[-1].isdigit():
-        plain, name = _COUNTED.sub("", plain), _COUNTED.sub("", name)
-        if name in _NOBODY:
-            return _Named()
     if child:
         sound = pinyin.sound(name)
         return _Named(name=name, sound=sound, sound_sorted=sound, latin=False, surname=child[1][0], mother=child[1])
