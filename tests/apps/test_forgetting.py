@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 import pytest
 
-from yimatong.apps import worker
+from yimatong.apps import schedule
 from yimatong.apps.assembly import assemble
 from yimatong.kit import clock, outbox
 from yimatong.kit.settings import Settings
@@ -38,7 +38,7 @@ def test_delivered_messages_stay_as_long_as_the_settings_say(
         async def forget() -> int:
             parts = assemble(msgspec.structs.replace(settings, outbox_keep_days=2))
             try:
-                return await worker.forget_delivered(parts, now=clock.now())
+                return await schedule.forget_delivered(parts, now=clock.now())
             finally:
                 await parts.close()
 

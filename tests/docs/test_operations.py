@@ -14,7 +14,7 @@ import typer
 
 import yimatong
 from yimatong.access.caller import PERMISSIONS
-from yimatong.apps import worker
+from yimatong.apps.schedule import schedule
 from yimatong.cli import demo, domains, imports, keys, main, match, outbox, ports, reconcile, records, verify
 from yimatong.cli.processes import PROCESSES
 from yimatong.kit.log import LogRef
@@ -39,7 +39,9 @@ def test_log_table_is_the_catalogue(text_of):
 
 
 def test_every_setting_is_described(text_of):
-    named = set(re.findall(r"`\[?([a-z_]+)\]?`", text_of(PAGE).split("## settings.toml")[1].split("## Processes")[0]))
+    named = set(
+        re.findall(r"`\[?([a-z0-9_]+)\]?`", text_of(PAGE).split("## settings.toml")[1].split("## Processes")[0])
+    )
     assert {field.name for field in msgspec.structs.fields(Settings)} <= named
 
 
@@ -69,7 +71,7 @@ def test_every_command_is_described(text_of):
 def test_every_job_is_described_with_its_time(text_of):
     table = text_of(PAGE).split("## Schedule")[1].split("\n## ")[0]
     rows = dict(re.findall(r"^\| `([a-z]+\.[a-z_-]+)` \| (.+?) \| ", table, re.MULTILINE))
-    scheduled = worker.schedule(SimpleNamespace(settings=SimpleNamespace(database_url="postgresql://nobody@/none")))
+    scheduled = schedule(SimpleNamespace(settings=SimpleNamespace(database_url="postgresql://nobody@/none")))
     assert set(rows) == {name for name in scheduled.tasks if not name.startswith(("builtin:", "procrastinate."))}
     clocks = {task.task.name: task.cron.split() for task in scheduled.periodic_registry.periodic_tasks.values()}
     assert {"access.reseal", "records.archive"} <= clocks.keys()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 from sqlalchemy import text
@@ -34,6 +35,11 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     def archive(self) -> Archive:
         """Return the archive of the records of codes."""
         return Archive(self.settings.archive_folder, self.vault)
+
+    @property
+    def audit_anchor(self) -> Path:
+        """Return the file outside the database that the ends of the audit chain are written to."""
+        return self.settings.data / "audit-anchor.log"
 
     @property
     def destinations(self) -> Destinations:

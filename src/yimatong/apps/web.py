@@ -10,7 +10,6 @@ from litestar import Litestar
 from yimatong.access.caller import Caller
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.apps.keys import ceremonies
-from yimatong.apps.worker import anchor_of
 from yimatong.cards.codec import Purpose
 from yimatong.cards.codes.item import Item
 from yimatong.cards.codes.schemas import CodeToVerify, VerifiedCode
@@ -39,7 +38,7 @@ def build(settings: Settings) -> Litestar:
         db=parts.db,
         vault=parts.vault,
         desk=desk,
-        audit_anchor=anchor_of(settings),
+        audit_anchor=parts.audit_anchor,
         read_code=code_reader(parts),
         ceremonies=ceremonies(parts),
     )

@@ -104,7 +104,7 @@ async def test_who_came_later_stays_and_somebody_is_asked_to_look(connection: Co
 
     assert await pointers(connection) == {a: None, b: None, c: a}
     assert undone.later == (on_top.merge_id,)
-    raised = await connection.execute(text("SELECT subject, detail FROM kit_alarm WHERE kind = 'empi.merges_on_top'"))
+    raised = await connection.execute(text("SELECT subject, detail FROM kit_alarm WHERE kind = 'merges-on-top'"))
     assert [tuple(row) for row in raised] == [(wrong.merge_id, on_top.merge_id)]
 
 

@@ -157,7 +157,7 @@ async def test_a_second_operator_who_disagrees_opens_it_again(connection: Connec
     agreed = await reviews.second_opinion(connection, review_id, "rejected", operator=SECOND, now=clock(), **_KEYS)
     assert not agreed
     assert await state(connection) == before
-    raised = await connection.execute(text("SELECT subject FROM kit_alarm WHERE kind = 'empi.double_check'"))
+    raised = await connection.execute(text("SELECT subject FROM kit_alarm WHERE kind = 'double-check'"))
     assert list(raised.scalars()) == [review_id]
     with pytest.raises(DoubleCheckNotOpen):
         await reviews.second_opinion(connection, review_id, "merged", operator=SECOND, now=clock(), **_KEYS)

@@ -35,7 +35,7 @@ from yimatong.kit.ids import new_id
 
 __all__ = ["Merged", "NewDecision", "Unmerged", "lift", "merge", "merge_pair", "reject", "unmerge"]
 
-ALARM: Final = "empi.merges_on_top"
+ALARM: Final = "merges-on-top"
 """Somebody should look at merges that came on top of one that was undone."""
 
 _NAMED_MAX: Final = 10

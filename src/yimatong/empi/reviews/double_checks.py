@@ -20,7 +20,7 @@ from yimatong.kit.db import Connection
 SHARE: Final = 0.05
 """The share that is drawn where the settings say nothing."""
 
-ALARM: Final = "empi.double_check"
+ALARM: Final = "double-check"
 _STEPS: Final = 1 << 32
 
 

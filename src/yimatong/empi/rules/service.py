@@ -34,7 +34,7 @@ from yimatong.kit.ids import new_id
 APPROVAL: Final = "matching-rules"
 """Kind of the approval (``access.approvals``)."""
 
-JOB: Final = "empi.rules.run"
+JOB: Final = "empi.run-rules"
 """Name of the job that tries or applies a rule set; its argument is the run."""
 
 _LOCK: Final = "empi.rules"
