@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from registration_world import Tables, bare, new_name, new_phone, record, someone
 
@@ -16,6 +17,7 @@ from yimatong.empi.golden.survivorship import DEFAULT, Statement, Survivorship, 
 from yimatong.empi.registration import comparing
 from yimatong.kit import clock
 from yimatong.kit.db import raw
+from yimatong.kit.errors import DatabaseUnavailable
 from yimatong.kit.settings import Settings
 from yimatong_sdk import Client
 
@@ -158,3 +160,47 @@ def test_the_worker_compares_who_was_not_compared(
     merge = tables.one("SELECT * FROM empi_decision WHERE kind = 'merge' AND left_mpi = %s", entered)
     assert (merge.method, merge.operator) == ("probability", "engine")
     assert run_async(consistent(settings)) >= 1
+
+
+@pytest.mark.parametrize("fault", ["changed", "locked"])
+def test_nobody_is_merged_on_old_facts_or_passed_over_for_a_lock(
+    client: Of, settings: Settings, run_async: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    tables = Tables(settings.database_url)
+    his, resident = client("his-1"), someone(name=new_name())
+    short = {key: value for key, value in resident.items() if key not in ("id_type", "id_number")}
+    his.call("POST", "/api/v1/persons", record(short))
+    his.call("POST", "/api/v1/accounts", {"resident": resident, "real_name": "certificate_read"})
+    waiting = tables.one("SELECT mpi FROM empi_person WHERE compared_at IS NULL ORDER BY created_at DESC LIMIT 1").mpi
+    alarms = tables.count("kit_alarm", "kind = %s", comparing.ALARM)
+    read, merge = comparing.likenesses, comparing.merges.merge_pair
+
+    async def changed_meanwhile(*given: Any, **more: Any) -> Any:
+        found = await read(*given, **more)
+        with psycopg.connect(settings.database_url) as other:
+            other.execute("UPDATE empi_person SET version = version + 1 WHERE mpi = %s", (waiting,))
+        return found
+
+    async def locked(*_given: Any, **_more: Any) -> Any:
+        raise DatabaseUnavailable
+
+    async def compare() -> int:
+        parts = assemble(settings)
+        done = await comparing.compare_due(parts.db, parts.vault, now=clock.now())
+        await parts.close()
+        return done
+
+    with monkeypatch.context() as faulty:
+        if fault == "changed":
+            faulty.setattr(comparing, "likenesses", changed_meanwhile)
+        else:
+            faulty.setattr(comparing.merges, "merge_pair", locked)
+        run_async(compare())
+    left = tables.one("SELECT state, compared_at FROM empi_person WHERE mpi = %s", waiting)
+    assert (left.state, left.compared_at) == ("live", None)
+    assert tables.count("kit_alarm", "kind = %s", comparing.ALARM) == alarms
+    assert comparing.merges.merge_pair is merge
+    while run_async(compare()):
+        pass
+    assert tables.count("empi_person", "mpi = %s AND compared_at IS NOT NULL", waiting) == 1
+    assert tables.count("empi_person", "current_mpi = %s", waiting) == 1

@@ -26,7 +26,7 @@ from yimatong.empi.linkage import engine as engines
 from yimatong.empi.linkage.candidates import Candidate
 from yimatong.empi.linkage.engine import Engine
 from yimatong.empi.matching.facts import Score, Verdict
-from yimatong.empi.merges import rejections
+from yimatong.empi.merges import pointers, rejections
 from yimatong.empi.merges import service as merges
 from yimatong.empi.merges.decisions import NewDecision
 from yimatong.empi.merges.waiting import Kind, NewReview
@@ -35,7 +35,7 @@ from yimatong.empi.reviews import service as reviews
 from yimatong.kit import alarms
 from yimatong.kit.arrays import plain
 from yimatong.kit.db import Connection, Database, RawConnection, raw
-from yimatong.kit.errors import PlatformError
+from yimatong.kit.errors import PlatformError, Unavailable
 
 BATCH: Final = 64
 """Persons compared in one go."""
@@ -82,18 +82,22 @@ async def compare_due(db: Database, vault: Vault, *, now: datetime, limit: int =
         try:
             await _compare(db, due, sealer=sealer, blinder=blinder, now=now)
         except PlatformError:  # one that cannot be opened must not keep the others waiting
-            for each in due:
-                await _compare_one(db, each, sealer=sealer, blinder=blinder, now=now)
+            done = [await _compare_one(db, each, sealer=sealer, blinder=blinder, now=now) for each in due]
+            return sum(done)
         return len(due)
 
 
-async def _compare_one(db: Database, due: Due, *, sealer: Sealer, blinder: Blinder, now: datetime) -> None:
+async def _compare_one(db: Database, due: Due, *, sealer: Sealer, blinder: Blinder, now: datetime) -> bool:
+    """Compare one person alone; say whether she is done with, by an alarm if she cannot be opened."""
     try:
         await _compare(db, [due], sealer=sealer, blinder=blinder, now=now)
+    except Unavailable:
+        return False  # a lock or the database was not to be had: she waits for the next turn
     except PlatformError as error:
         async with db.transaction() as connection:
             await alarms.raise_alarm(connection, kind=ALARM, subject=due.mpi.hex, detail=error.code, now=now)
             await _done(await raw(connection), [due], now=now)
+    return True
 
 
 async def _compare(db: Database, due: Sequence[Due], *, sealer: Sealer, blinder: Blinder, now: datetime) -> None:
@@ -162,7 +166,15 @@ def _judged(due: Due, scores: dict[UUID, Score], engine: Engine) -> list[Likenes
 async def _follow(
     connection: Connection, others: Sequence[Likeness], *, sealer: Sealer, blinder: Blinder, now: datetime
 ) -> None:
-    """Merge, or ask a steward; then the person was compared. A merge that is refused has written nothing."""
+    """Merge, or ask a steward; then the person was compared. A merge that is refused has written nothing.
+
+    One who changed since she was read is left as she is: she waits to be compared again.
+    """
+    both = (each.other for each in others if each.verdict == "link")
+    rows = await pointers.lock(connection, others[0].due.mpi, *both)
+    today = rows[others[0].due.mpi]
+    if (today.mpi, today.version) != others[0].due:
+        return
     for each in others:
         if each.verdict == "review":
             await _ask(connection, each, "probable", "likeness", sealer=sealer, blinder=blinder, now=now)
@@ -181,6 +193,8 @@ async def _follow(
             )
         except MergeConflict as conflict:
             because = conflict.audit.partition(",")[0]
+            if because == "cancelled":
+                continue  # she went meanwhile, and no steward may pass over that
             await _ask(connection, each, "cluster_conflict", because, sealer=sealer, blinder=blinder, now=now)
         except PersonNotFound:
             continue  # she went meanwhile; nothing to compare with
