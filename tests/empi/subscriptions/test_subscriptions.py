@@ -268,6 +268,19 @@ async def test_events_and_domains_are_chosen(index: Index, receiver: Receiver) -
     assert [(each["event"], each["version"]) for each in receiver.taken] == [("linked", 2), ("cancelled", 4)]
 
 
+async def test_another_institutions_domain_is_not_named(index: Index, receiver: Receiver) -> None:
+    """That she got a number of another hospital says where she is treated: told is that something was linked."""
+    mpi = await index.person()
+    await index.subscribe(scope="person", mpi_ref=await index.ref(mpi), url=receiver.url)
+    domains = ("visit-card:inst-2:01", "visit-card:inst-1:01", "source:inst-2", "certificate:01")
+    for version, domain in enumerate(domains, 2):
+        await index.change(Change(mpi, "linked", "inst-2", version, domain=domain))
+    await fan_out(index)
+    await deliver(index)
+    assert [each["domain"] for each in receiver.taken] == ["", "visit-card:inst-1:01", "", "certificate:01"]
+    assert "inst-2" not in str(receiver.seen)
+
+
 async def test_a_pause_loses_nothing(index: Index, receiver: Receiver) -> None:
     mpi = await index.person()
     made = await index.subscribe(scope="person", mpi_ref=await index.ref(mpi), url=receiver.url)

@@ -14,11 +14,13 @@ import msgspec
 from sqlalchemy import insert, text, update
 
 from yimatong.access import callers, webhooks
-from yimatong.access.caller import Caller
+from yimatong.access.caller import Caller, Scope
 from yimatong.access.webhooks import Destinations
 from yimatong.crypto.vault import Vault
 from yimatong.empi.errors import PersonNotFound, SubscriptionIncomplete, SubscriptionNotAllowed, SubscriptionOver
 from yimatong.empi.events import queries as changes
+from yimatong.empi.identifiers import queries as identifiers
+from yimatong.empi.identifiers import visibility
 from yimatong.empi.models import subscription
 from yimatong.empi.persons import queries as persons
 from yimatong.empi.subscriptions import queries
@@ -253,11 +255,24 @@ async def deliver(
         if row is None or row.state == "ended":
             return
         webhook, holder = await callers.signing_as(connection, vault, row.caller_id, url=row.url)
+        if row.subscriber == "caller":
+            scope = Scope(institution_id=holder, caller_id=row.caller_id)
+            news = await _as_seen(connection, news, scope)
     await destinations.check_now(row.url)
     refer = await vault.referrer(holder)
     known = queries.view(row, "" if row.mpi is None else refer(row.mpi.hex))
     body, media_type = await render(message.id, news, known, refer)
     await webhooks.post(outbound, webhook, message_id=message.id, body=body, content_type=media_type)
+
+
+async def _as_seen(connection: Connection, news: News, scope: Scope) -> News:
+    """Return news without a domain that its subscriber may not know of: where somebody is treated is her own matter."""
+    if not news.domain:
+        return news
+    known = (await identifiers.domains_of(await raw(connection), [news.domain])).get(news.domain)
+    trusted, owner = (known.trusted, known.institution_id) if known else ((), None)
+    hidden = visibility.sight(news.domain, trusted, owner, scope) == "none"
+    return msgspec.structs.replace(news, domain=None) if hidden else news
 
 
 async def native(message_id: int, news: News, known: Subscription, refer: Callable[[str], str]) -> tuple[bytes, str]:
