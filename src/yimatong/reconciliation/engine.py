@@ -11,9 +11,8 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import msgspec
 
 from yimatong.kit.errors import Refusal
@@ -22,6 +21,9 @@ from yimatong.reconciliation.bills.base import BillRow
 from yimatong.reconciliation.bills.registry import BillFormat
 from yimatong.reconciliation.errors import NotConserved
 from yimatong.reconciliation.matching import Finding, Movement, Tally
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _NULL = "\x02null"
 _COLUMNS = {
@@ -65,6 +67,8 @@ def reconcile(
     Raises:
         REC-10xx: the bill cannot be trusted. NotConserved: a row was lost or counted twice; nothing may be kept.
     """
+    import duckdb  # noqa: PLC0415 -- a large library, wanted by a few acts alone
+
     with tempfile.TemporaryDirectory(prefix="yimatong-reconciliation-") as folder:
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": f"{memory_mb}MB",
@@ -82,6 +86,8 @@ def reconcile(
 
 def read_bill(content: bytes, form: BillFormat, *, merchant_id: str) -> list[BillRow] | None:
     """Return the rows that the fast way reads, or None where it leaves the bill to the specification. For tests."""
+    import duckdb  # noqa: PLC0415 -- a large library, wanted by a few acts alone
+
     with tempfile.TemporaryDirectory(prefix="yimatong-reconciliation-") as folder, duckdb.connect(":memory:") as duck:
         desk = _Desk(duck, Path(folder))
         if not desk.load_bill_fast(content, form, merchant_id):
@@ -94,7 +100,7 @@ def read_bill(content: bytes, form: BillFormat, *, merchant_id: str) -> list[Bil
 class _Desk:
     """One DuckDB with the tables ``platform``, ``bill`` and ``found``."""
 
-    def __init__(self, duck: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    def __init__(self, duck: DuckDBPyConnection, folder: Path) -> None:
         self._duck = duck
         self._folder = folder
 
@@ -108,6 +114,8 @@ class _Desk:
 
     def load_bill_fast(self, content: bytes, form: BillFormat, merchant_id: str) -> bool:
         """Fill ``bill`` with DuckDB's own reader; False, and no table, when anything about the bill is in doubt."""
+        import duckdb  # noqa: PLC0415 -- a large library, wanted by a few acts alone
+
         staging = form.staging(content, merchant_id)
         if staging is None:
             return False

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
-
-import duckdb
+from typing import TYPE_CHECKING, Any, Final
 
 from yimatong.cards.records.conditions import COLUMNS, FIELDS, Condition, Mark, duck_where
 from yimatong.cards.records.schemas import Record
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _KINDS: Final = {"at": "BIGINT", "key_version": "SMALLINT", "took_ms": "SMALLINT"}
 _TIMES: Final = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "month": "%Y-%m"}
@@ -31,12 +32,14 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @lru_cache(maxsize=1)
-def _database() -> duckdb.DuckDBPyConnection:
+def _database() -> DuckDBPyConnection:
     """Return this process's DuckDB, in memory: making one costs more than a search of a day."""
+    import duckdb  # noqa: PLC0415 -- a large library, wanted by a few acts alone
+
     return duckdb.connect(":memory:", config=_MEMORY)
 
 
-def _duck() -> duckdb.DuckDBPyConnection:
+def _duck() -> DuckDBPyConnection:
     """Return a connection for one thread."""
     return _database().cursor()
 
