@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 from typing import Any, Final
 
 import msgspec
@@ -187,7 +188,7 @@ def _read(form: FormMultiDict) -> Given:
             for name in ("start", "model", "link", "review", "note")
         },
         orders={field: str(form.get(f"order.{field}", presets.DEFAULT_NAME)) for field in presets.FIELDS},
-        trust=tuple((who, value) for who, value in zip(providers, values, strict=False) if who or value),
+        trust=tuple(row for row in zip_longest(providers, values, fillvalue="") if any(row)),
     )
 
 

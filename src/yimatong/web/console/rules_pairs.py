@@ -58,7 +58,7 @@ async def show_pair(
             "right": right,
             "joined": joined,
             "then": await explaining.judge(tx, run.rule_version, left, right, merged=joined),
-            "now": await explaining.judge(tx, None, left, right, merged=joined),
+            "in_force": await explaining.judge(tx, None, left, right, merged=joined),
             "names": await callers.names(tx, providers_of(left, right)),
         }
 

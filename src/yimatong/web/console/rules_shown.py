@@ -16,7 +16,7 @@ STAGES: Final = ("prepare", "frequencies", "block", "score", "cluster", "write",
 APPLYING: Final = (*STAGES, "apply")
 MOVING: Final = ("waiting", "running")
 _BY_ROWS: Final = frozenset({"prepare", "apply"})
-_SHARE: Final = {"prepare": 50, "score": 15, "block": 10, "apply": 20}
+_SHARE: Final = {"prepare": 50, "score": 20, "block": 10, "apply": 20}
 _SHARE_ELSE: Final = 5
 _ODDS_LARGEST: Final = 10**9
 
