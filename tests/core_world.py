@@ -49,6 +49,7 @@ def settings(database_url: str, world: LocalWorld, tmp_path_factory: pytest.Temp
         real_name_base_url=world.url + "/realname",
         bank_base_url=world.url + "/bank",
         insurer_base_url=world.url + "/insurer",
+        national_base_url=world.url + "/national",
     )
 
 

@@ -1,4 +1,4 @@
-"""The outside parties that certify residents and cards, from the settings: police register, bank, insurer.
+"""The outside parties, from the settings: police register, bank and insurer, who certify, and the national index.
 
 In production the keys of the simulators' test site count as no contract: such a party is not asked at all.
 """
@@ -9,6 +9,12 @@ from yimatong.cards.accounts.real_name import OnlineRealNameCheck
 from yimatong.cards.bindings.issuers import Bank, Desk, Insurer
 from yimatong.cards.parties import Party
 from yimatong.crypto.vault import Vault
+from yimatong.empi.identifiers import catalogue
+from yimatong.empi.national.client import NationalClient
+from yimatong.empi.national.numbers import DOMAIN as NATIONAL
+from yimatong.empi.national.schemas import Names
+from yimatong.empi.national.tasks import Exchange
+from yimatong.kit import clock
 from yimatong.kit.db import Database
 from yimatong.kit.http import Outbound
 from yimatong.kit.settings import TEST_SITE_SECRET, Settings
@@ -66,6 +72,30 @@ def bindings(db: Database, vault: Vault, outbound: Outbound, settings: Settings)
         bank=Bank(bank(outbound, settings)),
         insurer=Insurer(insurer(outbound, settings), bytes.fromhex(settings.insurer_public_key)),
         bank_cards_max=settings.bank_cards_max,
+    )
+
+
+def national(db: Database, vault: Vault, outbound: Outbound, settings: Settings) -> Exchange | None:
+    """Return the exchange with the national person index; None where its address or our contract is not set."""
+    secret = _contracted(settings, settings.national_secret)
+    if not settings.national_base_url or not secret:
+        return None
+    return Exchange(
+        db=db,
+        vault=vault,
+        national=NationalClient(
+            outbound,
+            base_url=settings.national_base_url,
+            sender_id=settings.national_sender_id,
+            secret=secret,
+            clock=clock.now,
+        ),
+        names=Names(
+            sender_id=settings.national_sender_id,
+            own_root=catalogue.oid_of(f"region:{settings.issuer}"),
+            national_root=catalogue.oid_of(NATIONAL),
+        ),
+        per_s=settings.national_per_s,
     )
 
 

@@ -11,13 +11,14 @@ from procrastinate import App
 
 from yimatong.access import callers, idempotency, sessions
 from yimatong.access.caller import PLATFORM
-from yimatong.apps import keys
+from yimatong.apps import keys, parties
 from yimatong.apps.assembly import Parts
 from yimatong.cards.batches import service as batches
 from yimatong.cards.codes import service as codes
 from yimatong.cards.codes import uploads
 from yimatong.cards.records import retention
 from yimatong.cards.registry import arrivals
+from yimatong.empi.national import tasks as national
 from yimatong.empi.rules import running as rule_runs
 from yimatong.empi.rules import service as rules
 from yimatong.empi.subscriptions import tasks as subscriptions
@@ -52,7 +53,7 @@ def _reconciliation(app: App, parts: Parts) -> None:
 
 
 def _index(app: App, parts: Parts) -> None:
-    """Add what tries and applies rules of matching, and what forgets the news of the index."""
+    """Add what tries and applies rules of matching, forgets the news of the index, and watches the exchange."""
 
     @app.task(name=rules.JOB)
     async def run_rules(run_id: str) -> None:
@@ -60,6 +61,13 @@ def _index(app: App, parts: Parts) -> None:
             parts.db, parts.vault, run_id, database_url=parts.settings.database_url, now=clock.now()
         )
         log.KitLog.JOB_DONE.emit(job=rules.JOB, run=run_id, state=ended.state)
+
+    @app.periodic(cron="*/5 * * * *")
+    @app.task(name="empi.national-watch", queueing_lock="empi.national-watch")
+    async def watch_national(timestamp: int) -> None:
+        connected = parties.national(parts.db, parts.vault, parts.outbound, parts.settings)
+        waiting = 0 if connected is None else await national.watch(connected, now=clock.now())
+        log.KitLog.JOB_DONE.emit(job="empi.national-watch", timestamp=timestamp, waiting=waiting)
 
     @app.periodic(cron="20 17 * * *")
     @app.task(name="empi.forget-changes", queueing_lock="empi.forget-changes", retry=jobs.RETRY)

@@ -21,6 +21,7 @@ from yimatong.cards.registry import tasks as registry
 from yimatong.cards.standing import tasks as standing
 from yimatong.care import tasks as care
 from yimatong.crypto.gm.sm3 import hmac_sm3
+from yimatong.empi.national import tasks as national
 from yimatong.empi.registration import comparing
 from yimatong.empi.subscriptions import tasks as subscriptions
 from yimatong.empi.topics import SOURCE_ASKED
@@ -39,6 +40,7 @@ SEAL_PAUSE_S = 0.5
 RELAY_PAUSE_S = 0.2
 FOLLOW_UP_PAUSE_S = 1.0
 COMPARING_PAUSE_S = 2.0
+NATIONAL_PAUSE_S = 3.0
 REVIVE_PAUSE_S = 10.0
 
 
@@ -55,6 +57,7 @@ async def run(settings: Settings) -> None:
             group.create_task(loop("bindings", lambda: follow_bindings(parts), pause_s=FOLLOW_UP_PAUSE_S))
             group.create_task(loop("subscriptions", lambda: fan_out(parts), pause_s=RELAY_PAUSE_S))
             group.create_task(loop("comparing", lambda: compare(parts), pause_s=COMPARING_PAUSE_S))
+            group.create_task(loop("national", lambda: exchange(parts), pause_s=NATIONAL_PAUSE_S))
             group.create_task(loop("jobs", lambda: work(scheduled), pause_s=5.0))
             group.create_task(loop("revive", lambda: jobs.revive(scheduled), pause_s=REVIVE_PAUSE_S))
     finally:
@@ -120,6 +123,12 @@ async def fan_out(parts: Parts) -> int:
 async def compare(parts: Parts) -> int:
     """Compare persons who were entered without being compared with everybody else."""
     return await comparing.compare_due(parts.db, parts.vault, now=clock.now())
+
+
+async def exchange(parts: Parts) -> int:
+    """Exchange persons with the national index, where there is one."""
+    connected = parties.national(parts.db, parts.vault, parts.outbound, parts.settings)
+    return 0 if connected is None else await national.run(connected, now=clock.now())
 
 
 async def follow_up(parts: Parts) -> int:

@@ -111,6 +111,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         "00b5593818dbad2917ce2c0b4ee1347e1245ffae681536031ea2c7c9bda049ee"
     )
     """SM2 key to which passwords of insurance cards are encrypted: 130 hex characters."""
+    national_base_url: str = "http://127.0.0.1:8490/national"
+    """Where the national person index is; empty: there is no exchange."""
+    national_sender_id: str = "ymt-demo"
+    """What the national index knows this province by: sender of every message."""
+    national_secret: str = TEST_SITE_SECRET
+    """Hexadecimal HMAC-SM3 key; in production the test site's counts as none, and there is no exchange."""
+    national_per_s: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 50.0
+    """How many messages a second are sent to the national index at most."""
     bank_cards_max: int = 5
     """How many bank cards one account may have bound."""
     records_keep_months: int = 13

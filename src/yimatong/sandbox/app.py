@@ -15,7 +15,7 @@ from litestar import Litestar, Request, Response, get
 from litestar.datastructures import State
 from litestar.types import ASGIApp
 
-from yimatong.sandbox import bank, his, insurer, realname, signed
+from yimatong.sandbox import bank, his, insurer, national, realname, signed
 from yimatong.sandbox.bank import Bank
 from yimatong.sandbox.his import HospitalError, Hospitals
 from yimatong.sandbox.insurer import Insurer
@@ -42,6 +42,7 @@ class World:
         self.parties = Parties()
         self.bank = Bank(self.store)
         self.insurer = Insurer(self.store)
+        self.national = national.Index(self.store)
 
     @property
     def state(self) -> State:
@@ -53,6 +54,7 @@ class World:
                 "parties": self.parties,
                 "bank": self.bank,
                 "insurer": self.insurer,
+                "national": self.national,
             }
         )
 
@@ -76,13 +78,14 @@ def build(world: World) -> ASGIApp:
             await world.store.flush()
 
     handlers = [_live, *wire.HANDLERS, *pages.HANDLERS, *his.HANDLERS]
-    handlers += [*realname.HANDLERS, *bank.HANDLERS, *insurer.HANDLERS]
+    handlers += [*realname.HANDLERS, *bank.HANDLERS, *insurer.HANDLERS, *national.HANDLERS]
     return _app(handlers, world, lifespan=[background])
 
 
 def build_control(world: World) -> ASGIApp:
     """Return the control port over the same world. Never exposed beyond the machine."""
-    return _app([_live, *control.HANDLERS, *his.CONTROL, *signed.CONTROL, *bank.CONTROL, *insurer.CONTROL], world)
+    handlers = [_live, *control.HANDLERS, *his.CONTROL, *signed.CONTROL]
+    return _app([*handlers, *bank.CONTROL, *insurer.CONTROL, *national.CONTROL], world)
 
 
 def _app(handlers: list[Any], world: World, lifespan: list[Any] | None = None) -> Litestar:

@@ -1,4 +1,4 @@
-r"""How the simulated police register, bank and insurer are called: signed JSON, as such services publish it.
+r"""How the simulated police register, bank, insurer and national index are called: signed, as such services publish it.
 
 ``X-App-Id``, ``X-Timestamp`` (Unix seconds, five minutes), ``X-Nonce`` (once) and ``X-Sign``: hexadecimal HMAC-SM3 over
 ``METHOD\nPATH\nTIMESTAMP\nNONCE\nBODY``; the answer carries ``X-Sign`` over ``STATUS\nNONCE\nBODY``. The test site's id
@@ -64,6 +64,18 @@ class Parties:
         Raises:
             PartyError: 401 not signed by us, 400 another shape, 429 too often, 503 down.
         """
+        body, nonce = await self.opened(party, request)
+        try:
+            return msgspec.json.decode(body, type=question), nonce
+        except msgspec.DecodeError as error:
+            raise PartyError(400, str(error)) from error
+
+    async def opened(self, party: str, request: Wire) -> tuple[bytes, str]:
+        """Check a request and return its body, whatever its form, with its nonce.
+
+        Raises:
+            PartyError: 401 not signed by us, 429 too often, 503 down.
+        """
         behaviour = self.behaviours.get(party, Behaviour())
         if behaviour.busy:
             self.behaviours[party] = msgspec.structs.replace(behaviour, busy=behaviour.busy - 1)
@@ -73,10 +85,7 @@ class Parties:
         body = await request.body()
         nonce = self._check(request, body)
         await asyncio.sleep(behaviour.slow_s)
-        try:
-            return msgspec.json.decode(body, type=question), nonce
-        except msgspec.DecodeError as error:
-            raise PartyError(400, str(error)) from error
+        return body, nonce
 
     def answer(self, party: str, nonce: str, reply: msgspec.Struct) -> Response[bytes]:
         """Sign an answer, or lose it on demand.
@@ -84,13 +93,16 @@ class Parties:
         Raises:
             PartyError: 500, when an answer is to be lost.
         """
+        return self.sealed(party, nonce, msgspec.json.encode(reply), media_type="application/json")
+
+    def sealed(self, party: str, nonce: str, body: bytes, *, media_type: str) -> Response[bytes]:
+        """Sign an answer of any form, or lose it on demand; raises as ``answer``."""
         behaviour = self.behaviours.get(party, Behaviour())
         if behaviour.lost_answers:
             self.behaviours[party] = msgspec.structs.replace(behaviour, lost_answers=behaviour.lost_answers - 1)
             raise PartyError(500, "done, and the answer got lost")
-        body = msgspec.json.encode(reply)
         code = self._mac.digest(f"200\n{nonce}\n".encode() + body).hex()
-        return Response(body, status_code=200, media_type="application/json", headers={"X-Sign": code})
+        return Response(body, status_code=200, media_type=media_type, headers={"X-Sign": code})
 
     def _check(self, request: Wire, body: bytes) -> str:
         head, now = request.headers, clock.now()
@@ -122,7 +134,7 @@ def parties(request: Wire) -> Parties:
 @post("/control/parties/{party:str}/behaviour", status_code=200)
 async def behave(
     request: Wire,
-    party: Annotated[str, PathParameter(pattern="^(police|bank|insurer)(?!\\n)$")],
+    party: Annotated[str, PathParameter(pattern="^(police|bank|insurer|national)(?!\\n)$")],
     data: JSONBody[Behaviour],
 ) -> Behaviour:
     """Set how a party behaves: up or down (503), slow, busy (429), losing answers after it has done its work."""
