@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import socket
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from hl7apy.core import Message
 from hl7apy.parser import parse_message
 
 from yimatong.apps import health
+from yimatong.gateways.hl7v2 import partners, serving
 from yimatong.kit.settings import Addresses, Hl7Partner, Settings
 
 HIS1, HIS2 = RED.removeprefix("urn:oid:"), GREEN.removeprefix("urn:oid:")
@@ -216,3 +218,51 @@ def test_the_institution_is_the_partners_own(send: Callable[..., Message]) -> No
     assert named.msa.msa_1.to_er7() == "AA", send.last  # type: ignore[attr-defined]
     wrong = send("ADT^A04^ADT_A01", pid(number(), oid=HIS2), "PV1||O")
     assert wrong.msa.msa_1.to_er7() == "AE"
+
+
+def test_what_the_reader_stumbles_over_is_not_in_the_log(
+    send: Callable[..., Message], caplog: pytest.LogCaptureFixture
+) -> None:
+    name = unique_name()
+    for broken in (f"{name}\\Xzz\\", f"{name}\\Cd800\\", f"{name}\\Z41\\", f"{name}\\X00\\"):
+        send("ADT^A04^ADT_A01", pid(number(), broken))
+    send("QBP^Q23^QBP_Q21", "QPD|IHE PIX Query|T1|1^^^&1.2\\X00\\3&ISO", "RCP|I")
+    assert name not in caplog.text
+
+
+def test_an_answer_cannot_be_made_of_what_the_header_said(port: int) -> None:
+    with MLLPClient("127.0.0.1", port) as client:
+        head = "MSH|^~\\&|HIS|H1|YMT|P|2026||ADT^A04|C1|P\\X0D\\ZZZ\\F\\1|2.5\\X0D\\ZZZ\\F\\2||||||UNICODE UTF-8"
+        answer = client.send_message(f"{head}\r{pid(number())}\r".encode())
+    assert b"\rZZZ" not in answer
+
+
+async def test_only_partners_are_listened_to_and_none_takes_every_place() -> None:
+    async def echo(block: bytes, _peer: str) -> bytes:
+        return block
+
+    def admits(peer: str) -> bool:
+        return partners.may_connect(allowed, peer)
+
+    allowed: tuple[Hl7Partner, ...] = (Hl7Partner(caller_id="x", networks=("10.0.0.0/8",)),)
+    assert admits("10.1.2.3")
+    assert admits("::ffff:10.1.2.3")
+    assert not any(map(admits, ("11.0.0.1", "::1", "")))
+    server = await serving.serve(echo, admits=admits, host="127.0.0.1", port=0)
+    free = server.sockets[0].getsockname()[1]
+    reader, stranger = await asyncio.open_connection("127.0.0.1", free)
+    assert await asyncio.wait_for(reader.read(), 10) == b""
+    allowed = (Hl7Partner(caller_id="x"),)
+    held = [await asyncio.open_connection("127.0.0.1", free) for _ in range(serving.CONNECTIONS_OF_ONE_MAX)]
+    over, late = await asyncio.open_connection("127.0.0.1", free)
+    assert await asyncio.wait_for(over.read(), 10) == b""
+    held[0][1].close()
+    await asyncio.sleep(0.2)
+    again, writer = await asyncio.open_connection("127.0.0.1", free)
+    writer.write(b"\x0bx\x1c\r")
+    assert await asyncio.wait_for(again.readexactly(4), 10) == b"\x0bx\x1c\r"
+    for _, each in (*held, (reader, stranger), (over, late), (again, writer)):
+        each.close()
+        with contextlib.suppress(ConnectionError):
+            await each.wait_closed()
+    server.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from yimatong.gateways.fhir import answering
 from yimatong.gateways.fhir.capability import PREFIX
 from yimatong.gateways.fhir.endpoints import ROUTES
 from yimatong.gateways.health.door import BODY_BYTES_MAX, Door, Pace
+from yimatong.gateways.hl7v2 import partners
 from yimatong.gateways.hl7v2 import serving as mllp
 from yimatong.gateways.hl7v2.handling import Handler
 from yimatong.gateways.soap import endpoints as soap
@@ -72,7 +74,8 @@ async def _messages(settings: Settings, handler: Handler) -> AsyncIterator[None]
         yield
         return
     place = urlsplit(settings.addresses.hl7v2)
-    server = await mllp.serve(handler.handle, host=place.hostname or _LOOPBACK[0], port=place.port or 0)
+    admits = partial(partners.may_connect, settings.hl7v2_partners)
+    server = await mllp.serve(handler.handle, admits=admits, host=place.hostname or _LOOPBACK[0], port=place.port or 0)
     try:
         yield
     finally:

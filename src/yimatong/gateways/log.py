@@ -20,4 +20,9 @@ class GatewayLog(LogRef):
         logging.WARNING,
         "an HL7 v2 message could not be answered; the connection was closed",
     )
+    HL7_NOT_ADMITTED = (
+        "GWY-L004",
+        logging.WARNING,
+        "an MLLP connection was closed at once: no partner sends from there, or too many are open",
+    )
     HL7_FAILED = ("GWY-L003", logging.ERROR, "an HL7 v2 message ended in an unexpected failure")

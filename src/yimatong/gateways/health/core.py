@@ -114,7 +114,7 @@ class Index:
     async def domain(self, asker: Asker, system: str) -> Domain | None:
         """Return the domain of a FHIR system; None for one that is unknown, or another institution's own."""
         known = (await self.systems(asker)).by_system(system)
-        if known is not None or not system.startswith(_OID):
+        if known is not None or not (system.startswith(_OID) and system.isprintable()):
             return known
         async with self.db.read() as connection:
             try:

@@ -6,6 +6,7 @@ text) says the same of the same source record, so that nothing is done twice.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
@@ -81,7 +82,7 @@ class Handler:
         except PlatformError as fault:
             return _refusal(message, header, fault)
         except Exception as error:  # noqa: BLE001 -- a sender that gets no answer sends for ever
-            GatewayLog.HL7_FAILED.emit(request_id=request_id, cause=repr(error)[:300])
+            GatewayLog.HL7_FAILED.emit(request_id=request_id, cause=_place(error))
             return _refusal(message, header, UnexpectedFailure())
 
     async def register(self, message: Received, header: Header, asker: Asker) -> Answer:
@@ -212,6 +213,12 @@ def _refusal(message: Received, header: Header, fault: PlatformError) -> Answer:
     if response is not None and message.has("QPD") and writing.code_of([fault]) == "AE":
         return queries.refused(message, response, [fault])
     return writing.acknowledged(header.event, [fault])
+
+
+def _place(error: Exception) -> str:
+    """Return what an unexpected failure was and where; its text may hold what the message said of a patient."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " < ".join([type(error).__name__, *(f"{each.name}:{each.lineno}" for each in reversed(frames))])
 
 
 def _authority(domain: Domain | None, code: str) -> Authority:

@@ -7,14 +7,20 @@ empty text; the two quotes that mean "delete this value" (2.5.3.6) are told by `
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import hl7  # type: ignore[import-untyped]  # the library has no types
+import hl7.containers  # type: ignore[import-untyped]
+import hl7.util  # type: ignore[import-untyped]
 import msgspec
 
 from yimatong.gateways.errors import CharacterSetUnsupported, FieldMissing, MessageUnreadable, SegmentMissing
+
+for _module in (hl7.util, hl7.containers):
+    logging.getLogger(_module.__file__).addFilter(lambda _: False)  # it logs what it stumbles over, names and all
 
 CHARACTER_SETS: Final = {
     "": "utf-8",

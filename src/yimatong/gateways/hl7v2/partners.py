@@ -21,12 +21,28 @@ def caller_of(partners: Sequence[Hl7Partner], header: Header, peer: str) -> str:
     Raises:
         SenderUnknown: none fits.
     """
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError as error:
-        raise SenderUnknown(location="MSH^1^3", audit="no address") from error
+    address = _address(peer)
+    if address is None:
+        raise SenderUnknown(location="MSH^1^3", audit="no address")
     for partner in partners:
         named = partner.application in ("", header.application) and partner.facility in ("", header.facility)
         if named and any(address in ipaddress.ip_network(each) for each in partner.networks):
             return partner.caller_id
     raise SenderUnknown(location="MSH^1^3", audit=f"from {peer}")
+
+
+def may_connect(partners: Sequence[Hl7Partner], peer: str) -> bool:
+    """Say whether any partner may send from an address: others are not even listened to."""
+    address = _address(peer)
+    networks = (each for partner in partners for each in partner.networks)
+    return address is not None and any(address in ipaddress.ip_network(each) for each in networks)
+
+
+def _address(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address of a peer; one of IPv4 on a socket of both versions is that of IPv4."""
+    try:
+        address = ipaddress.ip_address(peer.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

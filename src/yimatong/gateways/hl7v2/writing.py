@@ -61,8 +61,8 @@ def written(answer: Answer, to: Header, *, charset: str, control_id: str, now: d
             6: moment(now),
             8: components([answer.kind, answer.event, structure]),
             9: escaped(control_id),
-            10: to.processing_id or "P",
-            11: to.version or "2.5",
+            10: escaped(to.processing_id) or "P",
+            11: escaped(to.version) or "2.5",
             17: charset or "UNICODE UTF-8",
         },
     )
