@@ -41,6 +41,14 @@ def test_a_surname_is_read_as_a_surname_in_first_place_only():
     assert pinyin.sound("王单")[1] == pinyin.sound("丹丹")[1]
 
 
+def test_every_reading_of_a_character_the_usual_one_first():
+    assert pinyin.every_reading("单")[0] == "dan"
+    assert "shan" in pinyin.every_reading("单")
+    assert "ou" in pinyin.every_reading("区")
+    assert pinyin.every_reading("〇")[0] == "ling"
+    assert pinyin.every_reading("a") == pinyin.every_reading("，") == ()
+
+
 def test_what_is_pinyin():
     assert pinyin.is_pinyin("Zhang Wei")
     assert not pinyin.is_pinyin("John Smith")

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 from yimatong.crypto.tokens import Blinder
-from yimatong.standards import names, phones
+from yimatong.standards import names, phones, pinyin
 from yimatong.standards.errors import NameInvalid, PhoneInvalid
 
 TAIL: Final = 4
@@ -40,7 +38,7 @@ def of_person(blinder: Blinder, *, name: str, phone: str = "", address: str = ""
     found = {blinder.whole_name_token(text)} if text else set()
     found |= {blinder.character_token(character) for character in text}
     found |= {blinder.bigram_token(text[i : i + 2]) for i in range(len(text) - 1)}
-    found |= {blinder.syllable_token(each) for character in text for each in readings(character)}
+    found |= {blinder.syllable_token(each) for character in text for each in pinyin.every_reading(character)}
     found |= _phone_tokens(blinder, phone)
     found |= {blinder.address_token(unit) for unit in address_units(address)}
     mother = comparable(mother_name)
@@ -74,20 +72,6 @@ def piece_tokens(blinder: Blinder, piece: str) -> list[int]:
     return [blinder.bigram_token(piece[i : i + 2]) for i in range(len(piece) - 1)]
 
 
-@lru_cache(maxsize=16_384)
-def readings(character: str) -> tuple[str, ...]:
-    """Return every reading of a character in pinyin without tones, the usual one first; a Latin letter has none.
-
-    Polyphones have several, as surnames too: 单 is ``dan`` and ``shan``.
-    """
-    if character.isascii() or not character.isalpha():
-        return ()
-    from pypinyin import Style, pinyin  # noqa: PLC0415 -- its dictionaries are loaded where a name is first spelled
-
-    said = pinyin(character, style=Style.NORMAL, heteronym=True, v_to_u=False, errors="ignore")
-    return tuple(dict.fromkeys(_plain(each) for each in said[0])) if said else ()
-
-
 def spelled(text: str) -> list[tuple[str, ...]]:
     """Return what a query sounds like, syllable by syllable: of Chinese characters, or of pinyin as people type it.
 
@@ -96,8 +80,8 @@ def spelled(text: str) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for run in re.findall(r"[a-zü]+|[^a-zü]", unicodedata.normalize("NFKC", text).casefold()):
         if re.match("[a-zü]", run):
-            found += [(each,) for each in _syllables(_plain(run))]
-        elif said := readings(run):
+            found += [(each,) for each in pinyin.cut(run.replace("ü", "v"))]
+        elif said := pinyin.every_reading(run):
             found.append(said)
     return found
 
@@ -120,29 +104,3 @@ def _phone_tokens(blinder: Blinder, phone: str) -> set[int]:
     except PhoneInvalid:
         return set()
     return {blinder.phone_token(digits), blinder.phone_tail_token(digits[-TAIL:])} if digits else set()
-
-
-def _plain(syllable: str) -> str:
-    return syllable.replace("ü", "v").replace("u:", "v").casefold()
-
-
-def _syllables(run: str) -> Sequence[str]:
-    """Split typed pinyin at the longest syllables that leave nothing over; what is no pinyin stays one piece."""
-    best: dict[int, list[str]] = {0: []}
-    for end in range(1, len(run) + 1):
-        for size in range(min(6, end), 0, -1):
-            before = best.get(end - size)
-            if before is not None and run[end - size : end] in _known():
-                candidate = [*before, run[end - size : end]]
-                if end not in best or len(candidate) < len(best[end]):
-                    best[end] = candidate
-    return best.get(len(run)) or [run]
-
-
-@lru_cache(maxsize=1)
-def _known() -> frozenset[str]:
-    from pypinyin.constants import PINYIN_DICT  # noqa: PLC0415 -- as above
-    from pypinyin.contrib.tone_convert import to_normal  # noqa: PLC0415
-
-    said = {each for readings_ in PINYIN_DICT.values() for each in readings_.split(",")}
-    return frozenset(_plain(to_normal(each)) for each in said)

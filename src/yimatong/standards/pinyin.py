@@ -36,6 +36,17 @@ def readings() -> Mapping[int, str]:
     return {code: plain(said.partition(",")[0]) for code, said in pinyin_dict.items()}
 
 
+@lru_cache(maxsize=16_384)
+def every_reading(character: str) -> tuple[str, ...]:
+    """Return every reading of a character, the usual one first, those as a surname last; none for a Latin letter."""
+    from pypinyin.pinyin_dict import pinyin_dict  # noqa: PLC0415 -- as above
+
+    said = pinyin_dict.get(ord(character))
+    surname = SURNAME_READINGS.get(character)
+    found = [_plain(each) for each in said.split(",")] if said else []
+    return tuple(dict.fromkeys([*found, surname] if surname else found))
+
+
 def _plain(said: str) -> str:
     letters = unicodedata.normalize("NFD", said.translate(_UMLAUT))
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
@@ -94,7 +105,7 @@ def syllables(name: str) -> tuple[str, ...]:
     if text.isascii():
         for run in _LATIN.findall(text):
             for part in run.split("'"):
-                found += _cut(part)
+                found += cut(part)
         return tuple(found)
     for character in text:
         if character.isalpha():
@@ -104,8 +115,11 @@ def syllables(name: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _cut(run: str) -> tuple[str, ...]:
-    """Cut letters into the fewest syllables, the longer ones first; pieces that are no pinyin stay whole."""
+def cut(run: str) -> tuple[str, ...]:
+    """Cut letters (lower case, ``v`` for ``ü``) into the fewest syllables, the longer ones first.
+
+    Letters that are no pinyin stay one piece.
+    """
     known = _representatives()
     best: list[tuple[str, ...] | None] = [()] + [None] * len(run)
     for end in range(1, len(run) + 1):

@@ -14,11 +14,11 @@ import psycopg
 import pytest
 from registration_world import new_phone, record, someone
 
-from yimatong.empi import search_tokens as tokens
 from yimatong.empi.errors import DomainNotYours
 from yimatong.empi.search import fitting, service
 from yimatong.empi.search.schemas import PersonQuery
 from yimatong.kit.settings import Settings
+from yimatong.standards import pinyin
 from yimatong_sdk import ApiError, Client
 
 SURNAMES, GIVEN = "王李张刘陈单曾欧", "伟玮芳方娜静敬强璟瑄一二三乐"
@@ -65,7 +65,7 @@ def code(client: Callable[[str], Client], *, caller: str = "his-1", **wanted: An
 
 def sounds_alike(left: str, right: str) -> bool:
     return len(left) == len(right) and all(
-        set(tokens.readings(a)) & set(tokens.readings(b)) for a, b in zip(left, right, strict=True)
+        set(pinyin.every_reading(a)) & set(pinyin.every_reading(b)) for a, b in zip(left, right, strict=True)
     )
 
 
