@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from registration_world import Tables, another_number, bare, new_phone, record, someone
+from registration_world import Tables, another_number, bare, new_name, new_phone, record, someone
 
 from yimatong.kit.settings import Settings
 from yimatong_sdk import ApiError, Client
@@ -198,6 +198,26 @@ def test_a_number_of_somebody_else_is_a_review_and_nothing_is_lost(client: Of, t
     assert holder.mpi == theirs
     review = tables.one("SELECT * FROM empi_review WHERE review_id = %s", done["review_id"])
     assert {review.left_mpi, review.right_mpi} == {mine, theirs}
+
+
+@pytest.mark.parametrize("bare_one", [False, True])
+def test_a_number_alone_joins_nobody_of_another_certificate_or_birth_date(
+    client: Of, tables: Tables, *, bare_one: bool
+) -> None:
+    """Two of one name and sex; a clerk types the card of the one for the other."""
+    make = bare if bare_one else someone
+    his, first = client("his-1"), make(name=new_name())
+    card = {"domain": "card:01", "number": f"61000000{new_phone()}"}
+    hers = register(his, record(first, identifiers=[card]))
+    second = make(name=first["name"])
+    while second["birth_date"] == first["birth_date"]:
+        second = make(name=first["name"])
+    done = register(his, record(second, identifiers=[card]))
+    assert (done["outcome"], done["mpi_ref"] != hers["mpi_ref"]) == ("review", True)
+    error = refused(client("app-1"), record(second, owner="app-1", identifiers=[card]))
+    assert error.code == "EMP-2005"
+    short = {key: first[key] for key in ("name", "sex")}
+    assert register(his, record(short, identifiers=[card]))["mpi_ref"] == hers["mpi_ref"]
 
 
 def test_a_number_given_to_somebody_else_does_not_take_the_first_ones_identity(client: Of, tables: Tables) -> None:

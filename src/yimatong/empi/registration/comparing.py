@@ -173,7 +173,7 @@ async def _follow(
     both = (each.other for each in others if each.verdict == "link")
     rows = await pointers.lock(connection, others[0].due.mpi, *both)
     today = rows[others[0].due.mpi]
-    if (today.mpi, today.version) != others[0].due:
+    if Due(today.mpi, today.version) != others[0].due:
         return
     for each in others:
         if each.verdict == "review":

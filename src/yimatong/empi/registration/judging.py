@@ -55,11 +55,14 @@ def may_link(case: Case, known: Behind, *, deceased: bool, now: datetime) -> Non
     case.person, case.method = None, "none"
 
 
-def of_person(case: Case, target: UUID, known: PersonRecord) -> None:
-    """Judge a record whose certificate or number is somebody's: is it her? Of a cancelled person it is kept, too."""
+def of_person(case: Case, target: UUID, known: PersonRecord, *, contradicted: bool) -> None:
+    """Judge a record whose certificate or number is somebody's: is it her? Of a cancelled person it is kept, too.
+
+    ``contradicted``: by more than the name and sex that are compared here.
+    """
     refuses = case.record.provider.refuses
     method = "source" if case.holder is None else "certificate"
-    if not agree(known, case):
+    if contradicted or not agree(known, case):
         if refuses:
             case.refusal = PersonDisagrees() if method == "certificate" else NumberTaken()
         else:

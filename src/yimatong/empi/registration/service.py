@@ -262,7 +262,7 @@ def _judge(each: Case, holders: Mapping[tuple[str, str], UUID], by: Round) -> No
     elif target is not None:
         known = _record(target, by)
         if known is not None:
-            judging.of_person(each, target, known)
+            judging.of_person(each, target, known, contradicted=_contradicted(each, target, by))
     elif each.person is not None:
         dead = by.held[each.person].deceased_on is not None
         judging.may_link(each, by.behind[each.person], deceased=dead, now=by.now)
@@ -287,6 +287,21 @@ def _as_looked_up(each: Case, target: UUID | None, by: Round) -> bool:
         stands = {(one.mpi, one.statement.contribution_id) for one in by.said[each.person]}
         return (each.known.mpi, each.known.statement.contribution_id) in stands
     return each.person is None or by.held[each.person].state == "live"  # by likeness: one who went is nobody's match
+
+
+def _contradicted(each: Case, target: UUID, by: Round) -> bool:
+    """Say whether a record that a number alone leads to somebody has another certificate or birth date than she.
+
+    A number is easily typed wrongly, and names are shared: only a certificate identifies past such a contradiction.
+    """
+    if each.holder is not None:
+        return False
+    held, valid = each.certificate, by.behind[target].certificates
+    if held is not None and held not in valid and held[0] in {id_type for id_type, _ in valid}:
+        return True
+    said = [one.statement for one in by.said.get(target, ()) if one.statement.birth_date is not None]
+    born = None if each.record.facts.estimated else each.record.birth_date
+    return born is not None and bool(said) and not any(one.estimated or one.birth_date == born for one in said)
 
 
 def _only_said_here(each: Case, said: Sequence[Said], blinder: Blinder) -> frozenset[tuple[str, bytes]]:
