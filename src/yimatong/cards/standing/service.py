@@ -19,6 +19,7 @@ from yimatong.empi.cancelling import service as cancelling
 from yimatong.empi.cancelling.service import Wanted
 from yimatong.empi.errors import BirthDateImpossible
 from yimatong.empi.persons import queries as persons
+from yimatong.empi.subscriptions import service as subscriptions
 from yimatong.kit.clock import business_date
 from yimatong.kit.db import Connection
 
@@ -30,8 +31,9 @@ async def change_state(
 ) -> AccountState:
     """Freeze, release or cancel an account and whatever else is an account of the same person.
 
-    Its codes die at once when it is frozen or cancelled. A freeze is taken back by the party that made it or by a
-    stronger one; a frozen account is cancelled by those only, else cancelling and registering again would go round it.
+    Its codes die at once when it is frozen or cancelled; what the resident had herself told ends when it is cancelled.
+    A freeze is taken back by the party that made it or by a stronger one; a frozen account is cancelled by those only,
+    else cancelling and registering again would go round it.
     A stronger party's freeze takes the place of a weaker one's.
 
     Raises:
@@ -48,10 +50,11 @@ async def change_state(
     escalates = row.state == wanted.state == "frozen" and origin.strength > (row.frozen_strength or 0)
     if row.state != wanted.state or escalates:
         frozen = wanted.state == "frozen"
+        members = await persons.members(connection, row.mpi)
         await connection.execute(
             update(account)
             .where(
-                account.c.mpi.in_(await persons.members(connection, row.mpi)),
+                account.c.mpi.in_(members),
                 account.c.state.not_in(("cancelled", "alias")),
             )
             .values(
@@ -76,6 +79,7 @@ async def change_state(
         )
         if wanted.state == "cancelled":
             await bindings.end_all(connection, await vault.sealer(), row.vuid, origin=origin, now=now)
+            await subscriptions.end_resident(connection, members, now=now)
         await announce(connection, [row.vuid], now=now)
     return AccountState(vuid=row.vuid, state=wanted.state, changed_at=now)
 

@@ -195,6 +195,15 @@ async def end(
     return queries.view(row, "" if row.mpi is None else await vault.mpi_ref(caller.holder, row.mpi.hex))
 
 
+async def end_resident(connection: Connection, mpis: Collection[UUID], *, now: datetime) -> None:
+    """End what a resident had herself told (any of her ids): she has no card any more. Callers' own go on."""
+    await connection.execute(
+        update(subscription)
+        .where(subscription.c.mpi.in_(mpis), subscription.c.subscriber == "resident", subscription.c.state != "ended")
+        .values(state="ended", ended_at=now, held_txid=None, held_id=None, version=subscription.c.version + 1)
+    )
+
+
 _PAUSE = """
     UPDATE empi_subscription SET state = 'paused', held_txid = %s::xid8, held_id = %s, version = version + 1
     WHERE subscription_id = %s AND state = 'active'
