@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fhir_world import BASE, GREEN, RED, XML, Fhir, number, outcome, patient
 
+from yimatong.empi.search import service
 from yimatong.gateways.fhir import encoding
 
 ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
@@ -403,3 +404,13 @@ def test_combinations_never_fail(his: Fhir, people: SimpleNamespace) -> None:
     for one, other in itertools.combinations(values, 2):
         bundle = his.get("/Patient", params={one: values[one], other: values[other]})
         assert people.zhang.id in ids(bundle), (one, other)
+
+
+def test_alternatives_together_open_no_more_than_one_search(
+    his: Fhir, people: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "CANDIDATES_MAX", 1)
+    assert len(ids(his.get("/Patient", params=[("family:exact", "欧阳")]))) == 1
+    answer = his("GET", "/Patient", params=[("family:exact", "欧阳,MOHR")])
+    assert outcome(answer)[0] == 422
+    assert "EMP-3002" in answer.text

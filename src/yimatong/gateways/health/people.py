@@ -12,7 +12,7 @@ from sqlalchemy import Row
 
 from yimatong.access.caller import PLATFORM, Caller, Scope
 from yimatong.crypto.vault import Vault
-from yimatong.empi.errors import NothingSelective, PersonNotFound
+from yimatong.empi.errors import NothingSelective, PersonNotFound, TooManyCandidates
 from yimatong.empi.identifiers import queries as identifiers
 from yimatong.empi.identifiers.queries import Number
 from yimatong.empi.identifiers.schemas import Resolved, ResolvedNumber, SourceNumber
@@ -150,6 +150,8 @@ class People:
                 ranked = await self._few(alone=query.name_match != "pinyin" or len(queries) == 1)
             for mpi, rank in ranked.items():
                 found[mpi] = max(rank, found.get(mpi, 0.0))
+            if len(found) > search.CANDIDATES_MAX:  # each is opened twice, with every number that she has
+                raise TooManyCandidates(limit=search.CANDIDATES_MAX)
         return found
 
     async def _few(self, *, alone: bool) -> Mapping[UUID, float]:
