@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from yimatong.gateways.hl7v2 import reading as hl7_reading
+from yimatong.gateways.hl7v2.messages import Received
+from yimatong.gateways.soap import reading as v3_reading
 from yimatong_sdk import ApiError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from core_world import client, core_url, secrets_of, settings, world  # noqa: F401
+from core_world import HOSPITAL, client, core_url, secrets_of, settings, world  # noqa: F401
 
 PAGE = "docs/integrator.md"
 
@@ -53,7 +56,7 @@ def test_the_shell_program_makes_the_signature(blocks, vector):
 
 def steps(text):
     """Yield each request of the page with the fields that its table of answers names."""
-    for section in text.split("\n## ")[1:]:
+    for section in re.split(r"\n###? ", text)[1:]:
         found = re.search(r"^```json POST (\S+)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
         if found:
             table = section.split("| field of the answer |")[1].split("\n\n")[0]
@@ -62,7 +65,7 @@ def steps(text):
 
 
 def test_every_request_is_accepted_and_answers_what_its_table_says(text_of, client):  # noqa: F811
-    his, known, seen = client("his-1"), {}, []
+    his, known, seen = client("his-1"), {"institution": HOSPITAL}, []
     for target, body, named in steps(text_of(PAGE)):
         for name, value in known.items():
             body = body.replace(f"{{{name}}}", str(value))  # noqa: PLW2901
@@ -75,7 +78,34 @@ def test_every_request_is_accepted_and_answers_what_its_table_says(text_of, clie
             with pytest.raises(ApiError) as again:
                 his.call("POST", target, json.loads(body))
             assert (again.value.http_status, again.value.code) == (409, "CRD-2004")
-    assert len(seen) == 6
+    assert len(seen) == 11
+
+
+def test_the_lines_with_the_sdk_do_what_the_requests_do(blocks, client):  # noqa: F811
+    (program,) = blocks(PAGE, "python sdk")
+    number = {"domain": f"visit-card:{HOSPITAL}:01", "number": "V0012345"}
+    names = {"client": client("his-1"), "institution": HOSPITAL}
+    before = names["client"].register_person(
+        {"domain": f"source:{HOSPITAL}", "number": "0012345678"}, {"name": "周小燕"}, identifiers=[number]
+    )
+    exec(compile(program, PAGE, "exec"), names)
+    hers = before["mpi_ref"]
+    assert (names["made"]["outcome"], names["made"]["mpi_ref"], names["same"]["mpi_ref"]) == ("updated", hers, hers)
+    assert {"domain": f"source:{HOSPITAL}", "number": "0012345678"}.items() <= names["same"]["identifiers"][0].items()
+    assert [each["mpi_ref"] for each in names["found"]["persons"]] == [hers]
+    assert [each["person"]["mpi_ref"] for each in names["likely"]["candidates"]] == [hers]
+    assert (names["told"]["scope"], names["told"]["mpi_ref"], names["told"]["state"]) == ("person", hers, "active")
+    assert names["client"].read_person(hers)["person"]["name"] == "周小燕"
+
+
+def test_its_messages_are_read(blocks):
+    (v2,), (v3,) = blocks(PAGE, "hl7"), blocks(PAGE, "xml")
+    fed = hl7_reading.patient(Received(v2.replace("\n", "\r").encode()).one("PID"))
+    assert [each.number for each in fed.identifiers] == ["0012345679", "V0012346"]
+    told = v3_reading.patient(v3_reading.parsed(v3))
+    assert told.numbers[0].extension == "0012345680"
+    assert fed.stated.name == told.stated.name == "周小燕"
+    assert fed.stated.birth_date == told.stated.birth_date
 
 
 def test_what_it_says_of_errors_is_the_catalogue(text_of):

@@ -237,6 +237,64 @@ class Client:
         body = {"purpose": purpose, **medium}
         return self.call("POST", "/api/v1/identify", body, idempotency_key=idempotency_key)
 
+    def register_person(
+        self,
+        source: Mapping[str, str],
+        resident: Mapping[str, Any],
+        *,
+        identifiers: Sequence[Mapping[str, str]] = (),
+        real_name: str = "stated",
+        idempotency_key: str | None = None,
+    ) -> Any:
+        """Register a record in the person index; the same ``source`` (domain, number) again updates the same record.
+
+        ``real_name`` is ``certificate_read``, ``window`` or ``stated``. The answer's ``outcome``: created, linked,
+        review (a steward judges), updated.
+        """
+        body: dict[str, Any] = {"source": dict(source), "resident": dict(resident), "real_name": real_name}
+        body["identifiers"] = [dict(each) for each in identifiers]
+        return self.call("POST", "/api/v1/persons", body, idempotency_key=idempotency_key)
+
+    def resolve(
+        self, domain: str, number: str, *, targets: Sequence[str] = (), idempotency_key: str | None = None
+    ) -> Any:
+        """Return whose number it is and her numbers in the domains ``targets``; without any, in all (PIX)."""
+        body = {"source": {"domain": domain, "number": number}, "targets": list(targets)}
+        return self.call("POST", "/api/v1/cross-indexes/resolve", body, idempotency_key=idempotency_key)
+
+    def search_persons(self, **facts: Any) -> Any:
+        """Return a page of persons whom every fact fits, best first; at least one fact must be selective.
+
+        ``name`` (with ``name_match`` exact, pinyin or part), ``id_number``, ``phone``, ``born_from``, ``born_to``,
+        ``address``, ``identifiers`` ...; ``cursor`` is the ``next_cursor`` of the page before.
+        """
+        return self.call("POST", "/api/v1/persons/search", facts)
+
+    def match_person(
+        self,
+        resident: Mapping[str, Any],
+        *,
+        identifiers: Sequence[Mapping[str, str]] = (),
+        only_certain: bool = False,
+        count: int = 20,
+    ) -> Any:
+        """Return who the facts may be about, the likeliest first, with probability, grade and evidence."""
+        body = {"resident": dict(resident), "only_certain": only_certain, "count": count}
+        body["identifiers"] = [dict(each) for each in identifiers]
+        return self.call("POST", "/api/v1/persons/match", body)
+
+    def read_person(self, mpi_ref: str) -> Any:
+        """Return the golden record of a person, by this caller's reference."""
+        return self.call("GET", f"/api/v1/persons/{mpi_ref}")
+
+    def subscribe(self, scope: str, url: str, *, idempotency_key: str | None = None, **which: Any) -> Any:
+        """Ask to be told of changes at ``url``; ``scope`` is person, domain or all.
+
+        ``which``: ``mpi_ref`` or ``domain``, ``events``, ``payload`` (native, fhir-json, fhir-xml).
+        """
+        body = {"scope": scope, "url": url, **which}
+        return self.call("POST", "/api/v1/person-subscriptions", body, idempotency_key=idempotency_key)
+
     def convert_visit_card(
         self, number: str, resident: Mapping[str, str], *, real_name: str = "stated", idempotency_key: str | None = None
     ) -> Any:

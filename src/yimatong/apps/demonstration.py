@@ -69,6 +69,8 @@ OPERATORS: Final = (
     ("custodian2", "密钥保管人 郑华", {"key_custodian"}, None),
     ("custodian3", "密钥保管人 冯玉", {"key_custodian"}, None),
     ("director", "平台主任 王建国", {"card_clerk", "finance", "steward"}, None),
+    ("steward", "主索引管理员 何静", {"steward"}, None),
+    ("steward1", "示范省人民医院 数据管理员 马超", {"steward"}, "610000-001"),
 )
 
 LOGINS: Final = [("web", name, login, PASSWORD) for login, name, _roles, _institution in OPERATORS]
