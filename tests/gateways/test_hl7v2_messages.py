@@ -20,7 +20,7 @@ from yimatong.gateways.errors import (
     SegmentMissing,
     TableValueUnknown,
 )
-from yimatong.gateways.hl7v2 import reading, writing
+from yimatong.gateways.hl7v2 import queries, reading, writing
 from yimatong.gateways.hl7v2.messages import Location, Received, components, escaped, segment
 
 NOW = datetime(2026, 11, 23, 8, 0, 1, tzinfo=UTC)
@@ -156,3 +156,10 @@ def test_faults_of_the_index_are_application_errors() -> None:
     assert "207^Application internal error^HL70357|E|EMP-1001^" in answered(
         writing.acknowledged("A01", [PersonDisagrees()])
     )
+
+
+def test_a_quantity_of_any_length_is_a_number() -> None:
+    """More digits than Python turns into a number: the most there is, not a failure."""
+    for digits, limit in (("9" * 6000, 100), ("0" * 6000, 20), ("5", 5)):
+        asked = received("QPD|Q22|T|@PID.5.1^张", f"RCP|I|{digits}^RD")
+        assert queries.pdq(asked).query.limit == limit

@@ -233,5 +233,5 @@ def _born(qpd: Segment, written: str) -> tuple[date | None, date | None]:
 
 
 def _limit(message: Received) -> int:
-    quantity = message.one("RCP").get(2) if message.has("RCP") else ""
+    quantity = message.one("RCP").get(2)[:9] if message.has("RCP") else ""
     return min(int(quantity), LIMIT_MAX) if quantity.isascii() and quantity.isdigit() and int(quantity) else 20

@@ -134,7 +134,7 @@ def query(root: Element) -> V3Query:
     if parameters is None:
         raise V3FieldMissing(field="queryByParameter/parameterList")
     query_ids = [each for each in (_instance(child) for child in _children(asked, "queryId")) if each is not None]
-    quantity = _value(_down(asked, "initialQuantity"))
+    quantity = _value(_down(asked, "initialQuantity"))[:6]
     return V3Query(
         query_id=query_ids[0] if query_ids else InstanceId("", ""),
         numbers=tuple(_parameter_ids(parameters)),
@@ -145,7 +145,7 @@ def query(root: Element) -> V3Query:
         birth_date=_day(
             _value(_parameter(parameters, "livingSubjectBirthTime", "birthTime")), "livingSubjectBirthTime"
         ),
-        limit=min(int(quantity), 100) if quantity.isascii() and quantity.isdigit() and int(quantity[:6]) else 20,
+        limit=min(int(quantity), 100) if quantity.isascii() and quantity.isdigit() and int(quantity) else 20,
     )
 
 
