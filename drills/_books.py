@@ -13,7 +13,6 @@ from psycopg.rows import dict_row
 
 from yimatong.apps import demonstration
 from yimatong.apps.assembly import assemble
-from yimatong.apps.worker import anchor_of
 from yimatong.cli.story import Cast
 from yimatong.crypto.gm.sm3 import hmac_sm3
 from yimatong.kit import audit
@@ -127,7 +126,9 @@ async def _verify_audit(settings: Settings) -> tuple[int, str]:
     try:
         key = await parts.vault.audit_key()
         async with parts.db.read() as connection:
-            covered = await audit.verify(connection, lambda text: hmac_sm3(key, text), anchor=anchor_of(settings))
+            covered = await audit.verify(
+                connection, lambda text: hmac_sm3(key, text), anchor=settings.data / "audit-anchor.log"
+            )
     except AuditBroken as error:
         return 0, str(error)
     finally:

@@ -97,6 +97,10 @@ _IDEMPOTENT = {
 _LOOK_UPS = {
     "/api/v1/accounts/search",
     "/api/v1/codes/drawings",
+    "/api/v1/cross-indexes/resolve",
+    "/api/v1/persons/match",
+    "/api/v1/persons/search",
+    "/api/v1/persons/statistics",
     "/api/v1/physical-cards/find",
     "/api/v1/visit-cards/find",
 }
