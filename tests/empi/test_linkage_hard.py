@@ -9,6 +9,7 @@ from pathlib import Path
 
 import other_population
 import pytest
+import third_population
 
 BENCH = Path(__file__).parents[2] / "bench"
 
@@ -41,6 +42,22 @@ def test_another_population_from_a_file(bench, capsys, tmp_path):
     """Dates in several forms, numbers in lower case, default phones, other errors."""
     path = tmp_path / "rows.csv"
     rows = list(other_population.rows(12_000, seed=11))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    bench.main(["--file", str(path), "--only", "ours"])
+    found = figures(capsys.readouterr().out)
+    assert found["auto_precision"] >= 0.998
+    assert found["auto_recall"] >= 0.95
+    assert found["twins_merged"] == 0
+    assert found["review_rate"] <= 0.035
+
+
+def test_a_third_population_from_a_file(bench, capsys, tmp_path):
+    """Default phones and dates, a college as address, remarks behind names, numbers of somebody else at home."""
+    path = tmp_path / "rows.csv"
+    rows = list(third_population.rows(12_000, seed=12))
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

@@ -44,6 +44,16 @@ def test_equal_weights_are_settled_by_number() -> None:
     assert cluster(links, certificates=held) == cluster([(2, 1, 5.0), (1, 0, 5.0)], certificates=held)
 
 
+def test_a_link_against_heavier_evidence_for_somebody_else_is_refused() -> None:
+    """Record 3 has the home and nearly the name of 2 (a steward is to see that pair), and is a namesake of 1."""
+    held = {1: ("01:a",), 2: ("01:b",)}
+    found = cluster([(3, 1, 7.0)], certificates=held, rivals=[(2, 3, 20.0)])
+    assert found.conflicts == [Conflict(1, 3, 7.0, "rival")]
+    assert found.group == {1: 1, 2: 2, 3: 3}
+    for lighter in ([(2, 3, 6.0)], [(0, 3, 20.0)]):  # less evidence; or one who may be the same person
+        assert cluster([(3, 1, 7.0)], certificates=held, rivals=lighter).group[3] == 1
+
+
 _pairs = st.tuples(st.integers(0, _RECORDS - 1), st.integers(0, _RECORDS - 1)).filter(lambda pair: pair[0] != pair[1])
 
 

@@ -15,6 +15,7 @@ from yimatong.empi.linkage import bulk, duck, preparing, results, training
 from yimatong.empi.linkage.preparing import FACTS
 from yimatong.empi.matching import model as models
 from yimatong.empi.matching import settings as configuration
+from yimatong.empi.matching.facts import Facts
 from yimatong.empi.matching.model import Model
 from yimatong.empi.matching.scoring import Scorer, Thresholds
 from yimatong.standards.id_number import check_digit
@@ -65,6 +66,38 @@ def test_a_model_is_learnt_from_records(trained: Model) -> None:
         again = training.train(connection, trained.settings).model
     assert again.learnt.keys() == trained.learnt.keys()
     assert again.prior == trained.prior
+
+
+def test_values_that_everybody_shares_say_nothing(tmp_path: Path) -> None:
+    """A desk's default phone is found by how many share it, weighs nothing in bulk, and neither does it online."""
+    columns = _rows()
+    columns[5] = ["13859912345" if number % 6 == 0 else phone for number, phone in enumerate(columns[5])]
+    settings = configuration.shipped()
+    with duck.opened(memory_mb=600) as connection:
+        preparing.load(connection, settings, [columns])
+        model = training.train(connection, settings).model
+        left = connection.execute("SELECT count(*) FROM records WHERE phone = '13859912345'").fetchall()
+    assert model.hot[0] == ("13859912345",)
+    assert left == [(0,)]
+    scorer = Scorer(models.read(models.write(model)))
+    assert scorer.prepare(Facts(name="王伟", phone="13859912345"))["phone"] is None
+    assert scorer.prepare(Facts(name="王伟", phone="13859912346"))["phone"] == "13859912346"
+
+
+def test_twins_do_not_teach_that_people_have_two_numbers() -> None:
+    """Expectation maximisation takes twins for one person; what is counted bounds what it may believe."""
+    columns = _rows()
+    for number in range(0, _PEOPLE, 4):  # a twin of every fourth: one character of the name and the number differ
+        row = [column[number] for column in columns]
+        first17 = str(row[4])[:14] + f"{500 + number:03d}"
+        row[0], row[4] = str(row[0])[:2] + "鹏", first17 + check_digit(first17)
+        for column, value in zip(columns, row, strict=True):
+            column.append(value)
+    settings = configuration.shipped()
+    with duck.opened(memory_mb=600) as connection:
+        preparing.load(connection, settings, [columns])
+        model = training.train(connection, settings).model
+    assert model.learnt["id"]["two_valid"].m <= 0.001
 
 
 def test_bulk_linkage_finds_the_doubles_and_scores_as_online(trained: Model, tmp_path: Path) -> None:

@@ -135,6 +135,9 @@ def test_online_and_bulk_give_the_same_score(seed: int, which: str) -> None:
         facts.append(_facts(chance, facts[-40:]))
     given = {"shipped": models.default(), "chinese": _made_up(configuration.shipped()), "plain": _made_up(_PLAIN)}
     model = _with_frequencies(given[which], facts)
+    if model.settings.hot:  # values that too many share
+        common = ("13800000007", "13800000011")
+        model = msgspec.structs.replace(model, hot=(common, ("长安南路||199",), ("19500303",)))
     scorer = Scorer(model)
     prepared = [scorer.prepare(each) for each in facts]
     wanted = [_pair(chance) for _ in range(_PAIRS)]

@@ -65,9 +65,12 @@ def link(
     )
     connection.execute("DROP TABLE pairs")
     say("cluster")
-    links = _links(connection, thresholds)
+    links = _links(connection, f"weight >= {sql.double(thresholds.link)} AND NOT guarded")
     found = cluster(
-        links, certificates=_certificates(connection, model, thresholds), apart=[*rejected, *_guarded(connection)]
+        links,
+        certificates=_certificates(connection, model),
+        apart=[*rejected, *_guarded(connection)],
+        rivals=_links(connection, f"weight >= {sql.double(thresholds.link)} AND guarded AND NOT apart"),
     )
     say("write")
     _write(connection, found)
@@ -78,27 +81,20 @@ def _count(connection: DuckDBPyConnection, table: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])  # noqa: S608 -- our own tables
 
 
-def _linked(thresholds: Thresholds) -> str:
-    return f"weight >= {sql.double(thresholds.link)} AND NOT guarded"
-
-
-def _links(connection: DuckDBPyConnection, thresholds: Thresholds) -> list[Link]:
-    found = connection.execute(
-        f"SELECT l, r, weight FROM scored WHERE {_linked(thresholds)}"  # noqa: S608 -- numbers only
-    ).fetchnumpy()
+def _links(connection: DuckDBPyConnection, which: str) -> list[Link]:
+    found = connection.execute(f"SELECT l, r, weight FROM scored WHERE {which}").fetchnumpy()  # noqa: S608 -- ours
     return list(zip(found["l"].tolist(), found["r"].tolist(), found["weight"].tolist(), strict=True))
 
 
-_ENDS: Final = "(SELECT l AS id FROM scored WHERE {linked} UNION SELECT r FROM scored WHERE {linked})"
+_ENDS: Final = "(SELECT l AS id FROM scored UNION SELECT r FROM scored)"
 
 
-def _certificates(connection: DuckDBPyConnection, model: Model, thresholds: Thresholds) -> dict[int, tuple[str, ...]]:
+def _certificates(connection: DuckDBPyConnection, model: Model) -> dict[int, tuple[str, ...]]:
     column = model.settings.certificate
     if not column:
         return {}
-    ends = _ENDS.format(linked=_linked(thresholds))
     rows = connection.execute(
-        f"SELECT id, {column} FROM records SEMI JOIN {ends} USING (id) WHERE {column} IS NOT NULL"  # noqa: S608
+        f"SELECT id, {column} FROM records SEMI JOIN {_ENDS} USING (id) WHERE {column} IS NOT NULL"  # noqa: S608
     ).fetchall()
     return {record: tuple(held) if isinstance(held, list) else (held,) for record, held in rows}
 

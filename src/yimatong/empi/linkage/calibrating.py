@@ -29,6 +29,11 @@ _CORRECTED: Final = "l.name = r.name AND l.birth = r.birth AND (l.phone = r.phon
 day one name, so such a pair is no example of two persons."""
 
 
+_OWN: Final = "{0}.birth = {0}.id_valid[7:14]"
+"""A number proves who somebody is where its date is hers: that of another person of the family, typed by mistake, is
+none."""
+
+
 class Calibrated(msgspec.Struct, frozen=True, kw_only=True):
     """A model whose guards fit the records, and thresholds for it.
 
@@ -52,7 +57,8 @@ def calibrate(connection: DuckDBPyConnection, model: Model) -> Calibrated:
     connection.execute(
         "CREATE OR REPLACE TABLE ymt_proven AS SELECT p.l, p.r, l.id_valid = r.id_valid AS same"  # noqa: S608
         " FROM ymt_pairs p JOIN records l ON l.id = p.l JOIN records r ON r.id = p.r"
-        f" WHERE l.id_valid = r.id_valid OR (l.id_checked <> r.id_checked AND NOT coalesce({_CORRECTED}, false))"
+        f" WHERE {_OWN.format('l')} AND {_OWN.format('r')} AND (l.id_valid = r.id_valid"
+        f" OR (l.id_checked <> r.id_checked AND NOT coalesce({_CORRECTED}, false)))"
     )
     lifted = tuple(name for name in _LIFTED if name in settings.guards and _needless(connection, name))
     guards = tuple(name for name in settings.guards if name not in lifted)

@@ -58,7 +58,8 @@ FIND: Final = f"""
 class Candidate(NamedTuple):
     """A person of today and how strongly a record speaks for being her: by the statement that fits it best.
 
-    The score carries the guards of all her statements, so that one that fits cannot hide one that contradicts.
+    The score carries the guards of that statement, and of all her others those that speak against one person
+    (``Guard.apart``): one that fits cannot hide one that contradicts, and one that proves too little spoils no other.
     """
 
     mpi: UUID
@@ -128,8 +129,9 @@ def _ranked(record: Prepared, persons: dict[UUID, list[Prepared]], engine: Engin
     ranked = []
     for mpi, statements in persons.items():
         scores = [engine.scorer.score(record, each) for each in statements]
-        best = max(scores, key=lambda score: score.weight)
-        guards = tuple(dict.fromkeys(name for score in scores for name in score.guards))
+        best = max(scores, key=lambda score: (engine.verdict(score) == "link", score.weight))
+        apart = (name for score in scores for name in score.guards if name in engine.scorer.apart)
+        guards = tuple(dict.fromkeys((*best.guards, *apart)))
         ranked.append(Candidate(mpi, msgspec.structs.replace(best, guards=guards) if guards != best.guards else best))
     ranked.sort(key=lambda each: (-each.score.weight, each.mpi))
     return ranked

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from yimatong.empi.errors import LinkageColumns
 from yimatong.empi.matching import settings as configuration
+from yimatong.empi.matching import sql
 from yimatong.empi.matching.comparators import Preparation
 from yimatong.empi.matching.facts import Facts
 from yimatong.empi.matching.model import Model
@@ -197,6 +198,7 @@ def add_frequencies(connection: DuckDBPyConnection, model: Model, *, records: st
     """Put ``tf_<column>`` beside each column whose frequencies count: the very doubles that the online scorer uses."""
     import pyarrow as pa  # noqa: PLC0415
 
+    silence(connection, model.settings, model.hot, records=records)
     if not model.frequencies:
         return
     columns, joins = [], []
@@ -218,6 +220,23 @@ def add_frequencies(connection: DuckDBPyConnection, model: Model, *, records: st
     )
     for number in range(len(model.frequencies)):
         connection.unregister(f"frequency_{number}")
+
+
+def silence(
+    connection: DuckDBPyConnection, settings: Settings, hot: Sequence[Sequence[str]], *, records: str = "records"
+) -> None:
+    """Make values that too many people share (``Settings.hot``) not said, as the online scorer does."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    for each, values in zip(settings.hot, hot, strict=False):
+        if not values:
+            continue
+        connection.register("hot_values", pa.table({"value": pa.array(values, pa.string())}))
+        none = ", ".join(f"{column} = NULL" for column in each.columns)
+        connection.execute(
+            f"UPDATE {records} SET {none} WHERE {sql.joined(each.columns)} IN (SELECT value FROM hot_values)"  # noqa: S608
+        )
+        connection.unregister("hot_values")
 
 
 def require_columns(found: Iterable[str], wanted: Iterable[str]) -> None:

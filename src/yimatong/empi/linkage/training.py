@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from yimatong.empi.errors import TrainingImpossible
+from yimatong.empi.linkage.preparing import silence
 from yimatong.empi.matching import settings as configuration
 from yimatong.empi.matching import sql
 from yimatong.empi.matching.model import Frequencies, Learnt, Model, check
@@ -25,6 +26,9 @@ _FREQUENCIES_MAX: Final = 20_000
 _SHARE_MIN: Final = 1e-9
 _DOUBLES_MAX: Final = 20
 """Sampled pairs hold some of one person (the prior), which all agree: taken off u, down to a twentieth of it."""
+_HOT_MAX: Final = 10_000
+_AGAINST_LEAST: Final = 1000
+"""With nothing counted, one pair in a thousand of one person has two proven values that differ."""
 _M_UNSEEN: Final = 1e-3
 """Share among pairs of one person of a level that training never saw and nobody told."""
 
@@ -66,6 +70,8 @@ def train(
     count = _number(connection, f"SELECT count(*) FROM {records}")  # noqa: S608 -- our own table
     if count < _RECORDS_MIN:
         raise TrainingImpossible(detail=f"records: {count}")
+    hot = _hot(connection, settings, records, count)
+    silence(connection, settings, hot, records=records)
     certain = _number(connection, _certain(settings, records, across=across))
     if not certain:
         raise TrainingImpossible(detail="certain pairs: 0")
@@ -74,15 +80,49 @@ def train(
     table = _sampled(connection, settings, records, sampled if sampled < count else 0, seed)
     shares = _splink(connection, settings, table, prior=prior, seed=seed, across=across)
     connection.execute(f"DROP TABLE {table}")
-    learnt, unseen = _learnt(settings, shares, prior, fallback)
+    learnt, unseen = _learnt(settings, _bounded(connection, settings, records, shares), prior, fallback)
     frequencies = {column: _frequencies(connection, records, column) for column in settings.frequency_columns}
-    model = Model(settings=settings, prior=prior, learnt=learnt, frequencies=frequencies)
+    model = Model(settings=settings, prior=prior, learnt=learnt, frequencies=frequencies, hot=hot)
     check(model)
     return Trained(model=model, records=count, sampled=sampled, certain_pairs=certain, unseen_levels=unseen)
 
 
 def _number(connection: DuckDBPyConnection, statement: str) -> int:
     return int(connection.execute(statement).fetchall()[0][0] or 0)
+
+
+def _hot(connection: DuckDBPyConnection, settings: Settings, records: str, count: int) -> tuple[tuple[str, ...], ...]:
+    """Return the values of each of ``settings.hot`` that so many people share that they say nothing."""
+    found = []
+    for each in settings.hot:
+        value = sql.joined(each.columns)
+        said = " OR ".join(f"{column} IS NOT NULL" for column in each.columns)
+        rows = connection.execute(
+            f"SELECT value FROM (SELECT {value} AS value, count(*) AS n, count(DISTINCT {settings.hot_by}) AS people"  # noqa: S608
+            f" FROM {records} WHERE {said} GROUP BY 1) WHERE people >= {int(each.people)}"
+            f" AND n >= {sql.double(each.share * count)} ORDER BY n DESC, value LIMIT {_HOT_MAX}"
+        ).fetchall()
+        found.append(tuple(value for (value,) in rows))
+    return tuple(found)
+
+
+_Shares = dict[str, dict[str, tuple[float | None, float | None]]]
+
+
+def _bounded(connection: DuckDBPyConnection, settings: Settings, records: str, shares: _Shares) -> _Shares:
+    """Lower levels that speak against one person to what is counted of them (``Against``)."""
+    for each in settings.training.against:
+        alike = ", ".join(each.alike)
+        whole = " AND ".join(f"{column} IS NOT NULL" for column in (each.proven, *each.alike))
+        pairs = "SELECT coalesce(sum(n * (n - 1) / 2), 0) FROM (SELECT count(*) AS n FROM {0} WHERE {1} GROUP BY {2})"
+        same = _number(connection, pairs.format(records, f"{each.proven} IS NOT NULL", each.proven))
+        both = _number(connection, pairs.format(records, whole, f"{each.proven}, {alike}"))
+        changed = _number(connection, pairs.format(records, whole, alike)) - both
+        most = (changed + 1) / (same + changed + _AGAINST_LEAST)
+        m, u = shares[each.comparison].get(each.level, (None, None))
+        if m is not None:
+            shares[each.comparison][each.level] = (min(m, most), u)
+    return shares
 
 
 def _certain(settings: Settings, records: str, *, across: bool) -> str:

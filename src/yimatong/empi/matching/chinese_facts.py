@@ -107,6 +107,16 @@ def _part(ours: str, theirs: str) -> bool:
     return ours[4:6] == theirs[4:6] or ours[6:] == theirs[6:]
 
 
+_ALIKE: Final = 5
+"""Levels of a birth date that have something in common beyond the year."""
+BIRTHS_ALIKE: Final = " OR ".join(f"({each.sql})" for each in _BIRTH_LEVELS[:_ALIKE])
+
+
+def births_alike(left: Prepared, right: Prepared) -> bool:
+    """Say whether two birth dates may be one, mistyped; one that is not said may be any."""
+    return _compare_births(left, right) < _ALIKE
+
+
 def chinese_birth(_columns: tuple[str, ...]) -> Comparator:
     """Return the comparison of birth dates (eight digits)."""
     return Comparator(

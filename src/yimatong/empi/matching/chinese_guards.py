@@ -6,6 +6,8 @@
 - ``other_name``: as ``twins``, but without the same birth date: brothers, or twins with a slip in one date.
 - ``twin_names``: the same birth date and home, given names that only sound the same, without the same valid number:
   a slip of hearing, or 张颖 and 张莹.
+- ``other_birth``: no number that proves them one, and birth dates with nothing in common; or names that only sound the
+  same in one home under another date: brothers. A name alone does not outweigh that.
 - ``newborn``: a child under its mother's name, unless both records hold the same valid number with their birth date:
   twins before they have names, and the mother's own number on the child's record.
 - ``other_sex``: both records say a sex, and not the same.
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from yimatong.empi.matching.chinese_facts import at_one_door
+from yimatong.empi.matching.chinese_facts import BIRTHS_ALIKE, at_one_door, births_alike
 from yimatong.empi.matching.comparators import Guard, Prepared
 
 _SAME_NUMBER: Final = "coalesce(l.id_valid = r.id_valid, false)"
@@ -62,17 +64,28 @@ def _single(left: Prepared, right: Prepared) -> bool:
     return ours is not None and theirs is not None and len(ours) == len(theirs) == 1
 
 
-def _twin_names(left: Prepared, right: Prepared) -> bool:
+def _sound_names(left: Prepared, right: Prepared) -> bool:
+    """Say that names only sound the same, in one home, and that no number proves them one."""
     return (
         _own_names(left, right)
         and left["name"] != right["name"]
         and left["sound"] == right["sound"]
         and not left["latin"]
         and not right["latin"]
-        and _same(left, right, "birth")
         and (_same(left, right, "phone") or at_one_door(left, right))
         and not _same(left, right, "id_valid")
     )
+
+
+def _twin_names(left: Prepared, right: Prepared) -> bool:
+    return _same(left, right, "birth") and _sound_names(left, right)
+
+
+def _other_birth(left: Prepared, right: Prepared) -> bool:
+    ours, theirs = left["birth"], right["birth"]
+    if ours is None or theirs is None or ours == theirs or _same(left, right, "id_valid"):
+        return False
+    return not births_alike(left, right) or _sound_names(left, right)
 
 
 def _newborn(left: Prepared, right: Prepared) -> bool:
@@ -100,6 +113,10 @@ _NEAR: Final = (
     " AND l.surname_sound = r.surname_sound AND l.birth = r.birth, false)"
 )
 _DOOR: Final = "coalesce(l.door = r.door AND (l.road = r.road OR l.estate = r.estate), false)"
+_SOUND_NAMES: Final = (
+    f"{_OWN_NAMES} AND l.name <> r.name AND l.sound = r.sound AND NOT l.latin AND NOT r.latin"
+    f" AND (coalesce(l.phone = r.phone, false) OR {_DOOR}) AND NOT {_SAME_NUMBER}"
+)
 
 GUARDS: Final = {
     "twins": Guard(
@@ -118,11 +135,19 @@ GUARDS: Final = {
     ),
     "twin_names": Guard(
         columns=("birth", "name", "sound", "latin", "mother", "id_valid", "phone", "door", "road", "estate"),
-        sql=f"{_OWN_NAMES} AND l.name <> r.name AND l.sound = r.sound AND NOT l.latin AND NOT r.latin"
-        f" AND l.birth = r.birth AND (coalesce(l.phone = r.phone, false) OR {_DOOR}) AND NOT {_SAME_NUMBER}",
+        sql=f"l.birth = r.birth AND {_SOUND_NAMES}",
         holds=_twin_names,
         zh="同日出生、同住而名同音（可能是双胞胎）",
         en="born the same day into one home under names that only sound the same",
+        apart=False,
+    ),
+    "other_birth": Guard(
+        columns=("birth", "name", "sound", "latin", "mother", "id_valid", "phone", "door", "road", "estate"),
+        sql=f"l.birth <> r.birth AND NOT {_SAME_NUMBER} AND (NOT coalesce({BIRTHS_ALIKE}, false)"
+        f" OR coalesce({_SOUND_NAMES}, false))",
+        holds=_other_birth,
+        zh="出生日期完全不同而无相同的有效证件号",
+        en="another birth date altogether, and no number that proves them one",
         apart=False,
     ),
     "newborn": Guard(

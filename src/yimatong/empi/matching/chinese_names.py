@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from rapidfuzz.distance import DamerauLevenshtein
+
 from yimatong.empi.matching.comparators import MISSING, Comparator, ComparatorFactory, Level, Prepared
 
 _COLUMNS: Final = (
@@ -16,6 +18,12 @@ _COLUMNS: Final = (
     *("given_first", "given_last", "mother"),
 )
 _SURNAME: Final = "l.surname_sound = r.surname_sound"
+_CLOSE: Final = (
+    "(l.surname IS NULL OR r.surname IS NULL) AND l.mother IS NULL AND r.mother IS NULL"
+    " AND damerau_levenshtein(l.sound, r.sound) <= least(strlen(l.sound), strlen(r.sound)) // 4"
+)
+"""Names without a surname (阿卜杜热合曼·买买提, John Smith) that differ in a quarter at most, counted in bytes: every
+window transcribes a foreign name in its own way."""
 _LEVELS: Final = (
     Level(name="newborns", sql="l.mother = r.mother", zh="同一母亲的新生儿", en="newborns of one mother's name"),
     Level(
@@ -42,7 +50,7 @@ _LEVELS: Final = (
     ),
     Level(
         name="one_character",
-        sql=f"{_SURNAME} AND (l.given_first = r.given_first OR l.given_last = r.given_last)",
+        sql=f"({_SURNAME} AND (l.given_first = r.given_first OR l.given_last = r.given_last)) OR ({_CLOSE})",
         zh="名差一字",
         en="one character of the given name differs",
     ),
@@ -93,11 +101,18 @@ def _other_name(left: Prepared, right: Prepared) -> int:
         return _CHANGED
     if left["surname"] is None and right["surname"] is None and _same(left, right, "given_first"):
         return _CHANGED
+    if left["surname"] is None or right["surname"] is None:
+        return _ONE if _close(left["sound"].encode(), right["sound"].encode()) else _ELSE
     if not _same(left, right, "surname_sound"):
         return _ELSE
     if _same(left, right, "given_first") or _same(left, right, "given_last"):
         return _ONE
     return _SURNAME_ONLY
+
+
+def _close(ours: bytes, theirs: bytes) -> bool:
+    most = min(len(ours), len(theirs)) // 4
+    return DamerauLevenshtein.distance(ours, theirs, score_cutoff=most) <= most
 
 
 def chinese_name(_columns: tuple[str, ...]) -> Comparator:

@@ -2,7 +2,8 @@
 
 Plain connected components make a chain of good links one person, even where its ends are known to be two. Here a link
 is refused, and becomes a conflict for a steward, when it would put two different certificates of one type, or a pair
-that must stay apart (rejected by a steward, or guarded), into one group. Links come heaviest first, ties by record
+that must stay apart (rejected by a steward, or guarded), into one group. So is one whose end has a *rival*: a heavier
+pair, waiting for a steward, with somebody who cannot be of that group. Links come heaviest first, ties by record
 number: the same input gives the same groups. Near-linear: union-find, the smaller set moved into the larger.
 """
 
@@ -17,13 +18,16 @@ Link = tuple[int, int, float]
 """Two records and the weight of their pair, in bits."""
 
 
+Refusal = Literal["certificates", "apart", "rival"]
+
+
 class Conflict(msgspec.Struct, frozen=True):
     """A link that was refused: its ends, its weight, and what stands against it."""
 
     left: int
     right: int
     weight: float
-    reason: Literal["certificates", "apart"]
+    reason: Refusal
 
 
 class Clusters(msgspec.Struct, frozen=True):
@@ -38,6 +42,7 @@ def cluster(
     *,
     certificates: Mapping[int, tuple[str, ...]] | None = None,
     apart: Iterable[tuple[int, int]] = (),
+    rivals: Iterable[Link] = (),
 ) -> Clusters:
     """Return the groups that the links make under the constraints.
 
@@ -45,10 +50,16 @@ def cluster(
         links: pairs judged to be one person, in any order.
         certificates: of a record, its valid certificates as ``type:number``; a resident identity number in 18 digits.
         apart: pairs that must not come into one group, by whatever chain.
+        rivals: pairs as heavy as links that only a steward may link. Where one is heavier than a link of one of its
+            ends, and its other end cannot be of the group that this link leads to, the link is refused: the heavier
+            evidence says that the record is another person's.
     """
     groups = _Groups(certificates or {}, apart)
     conflicts = []
+    waiting = sorted(rivals, key=lambda each: each[2])
     for left, right, weight in sorted(links, key=_heaviest_first):
+        while waiting and waiting[-1][2] > weight:
+            groups.note_rivals(*waiting.pop()[:2])
         reason = groups.join(left, right)
         if reason is not None:
             conflicts.append(Conflict(min(left, right), max(left, right), weight, reason))
@@ -68,6 +79,8 @@ class _Groups:
         self._certificates: dict[int, dict[str, str]] = {}
         self._apart: dict[int, set[int]] = {}
         """Of a root, the roots whose groups it must not join; kept on both sides."""
+        self._rivals: dict[int, list[int]] = {}
+        """Of a root, the records that a heavier pair, not linked, leads to."""
         for left, right in apart:
             if left != right:
                 self._apart.setdefault(left, set()).add(right)
@@ -83,7 +96,21 @@ class _Groups:
             parent[record] = root
         return root
 
-    def join(self, left: int, right: int) -> Literal["certificates", "apart"] | None:
+    def note_rivals(self, left: int, right: int) -> None:
+        self._rivals.setdefault(self._root(left), []).append(right)
+        self._rivals.setdefault(self._root(right), []).append(left)
+
+    def _has_rival(self, root: int, other: int) -> bool:
+        """Say that a rival of one group can be no member of the other."""
+        for record in self._rivals.get(root, ()):
+            rival = self._root(record)
+            if rival not in {root, other} and (
+                rival in self._apart.get(other, ()) or _differ(self._held(rival), self._held(other))
+            ):
+                return True
+        return False
+
+    def join(self, left: int, right: int) -> Refusal | None:
         big, small = self._root(left), self._root(right)
         if big == small:
             return None
@@ -92,13 +119,17 @@ class _Groups:
         if self._size.get(big, 1) < self._size.get(small, 1):
             big, small = small, big
         ours, theirs = self._held(big), self._held(small)
-        if any(ours.get(kind, number) != number for kind, number in theirs.items()):
+        if _differ(ours, theirs):
             return "certificates"
+        if self._rivals and (self._has_rival(big, small) or self._has_rival(small, big)):
+            return "rival"
         self._parent[small] = big
         self._size[big] = self._size.get(big, 1) + self._size.pop(small, 1)
         if theirs:
             self._certificates[big] = {**ours, **theirs} if ours else theirs
         self._certificates.pop(small, None)
+        if small in self._rivals:
+            self._rivals.setdefault(big, []).extend(self._rivals.pop(small))
         self._inherit(big, small)
         return None
 
@@ -124,6 +155,10 @@ class _Groups:
         for record, root in rooted:
             smallest.setdefault(root, record)
         return {record: smallest[root] for record, root in rooted}
+
+
+def _differ(ours: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
+    return any(ours.get(kind, number) != number for kind, number in theirs.items())
 
 
 def _split(certificate: str) -> tuple[str, str]:

@@ -43,12 +43,16 @@ class Frequencies(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``prior`` is the share of pairs of one person among all pairs; ``learnt`` goes by comparison, then level."""
+    """``prior`` is the share of pairs of one person among all pairs; ``learnt`` goes by comparison, then level.
+
+    ``hot`` lists values that so many people share that they count as not said, by the number of ``settings.hot``.
+    """
 
     settings: Settings
     prior: float
     learnt: dict[str, dict[str, Learnt]]
     frequencies: dict[str, Frequencies] = {}
+    hot: tuple[tuple[str, ...], ...] = ()
 
     @property
     def prior_weight(self) -> float:
@@ -95,6 +99,8 @@ def check(model: Model) -> None:
             shares = learnt.get(level.name)
             if shares is None or not (0 < shares.m <= 1 and 0 < shares.u <= 1):
                 raise MatchModelInvalid(detail=f"{comparison.name}: {level.name}")
+    if model.hot and len(model.hot) != len(model.settings.hot):
+        raise MatchModelInvalid(detail="hot")
     for column in model.settings.frequency_columns:
         known = model.frequencies.get(column)
         if known is None or not 0 < known.unseen <= 1:

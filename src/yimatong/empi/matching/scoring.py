@@ -67,12 +67,24 @@ class Scorer:
         self._preparation = configuration.preparation(model.settings)
         self._prior = model.prior_weight
         self._frequencies = [(f"tf_{column}", column, model.frequencies[column]) for column in model.frequencies]
+        self._hot = [
+            (each.columns, frozenset(values))
+            for each, values in zip(model.settings.hot, model.hot, strict=False)
+            if values
+        ]
+        self.apart: Final = frozenset(
+            name for name, guard in configuration.guards(model.settings).items() if guard.apart
+        )
+        """Guards that speak against one person, not only against the one pair."""
         self._guards = [(name, guard.holds) for name, guard in configuration.guards(model.settings).items()]
         self._plans = [_plan(model, comparison) for comparison in model.settings.comparisons]
 
     def prepare(self, facts: Facts | Mapping[str, Any]) -> Prepared:
         """Return the columns of a record that ``score`` compares; once a record, whatever it is compared with."""
         prepared = self._preparation.prepare(facts)
+        for columns, values in self._hot:
+            if "|".join([prepared[column] or "" for column in columns]) in values:
+                prepared.update(dict.fromkeys(columns))
         for key, column, frequencies in self._frequencies:
             value = prepared[column]
             prepared[key] = None if value is None else frequencies.log2(value)

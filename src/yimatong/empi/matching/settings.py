@@ -44,6 +44,32 @@ class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     largest: int = 0
 
 
+class Hot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a value says nothing because everybody has it: a desk's default phone, the address of a college.
+
+    ``columns`` together are the value; they count as not said where at least ``people`` names and ``share`` of all
+    records have it.
+    """
+
+    columns: tuple[str, ...]
+    people: int
+    share: float = 0.0
+
+
+class Against(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A level that speaks against one person by definition: two proven values that differ.
+
+    Expectation maximisation takes twins for one person and believes too much of it. Its share among pairs of one person
+    is at most what is counted: pairs that differ in ``proven`` though they agree in all of ``alike``, beside pairs that
+    agree in ``proven``.
+    """
+
+    comparison: str
+    level: str
+    proven: str
+    alike: tuple[str, ...]
+
+
 class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the model is learnt: blocks for expectation maximisation, and rules that are all but certain.
 
@@ -52,12 +78,16 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     blocks: tuple[Block, ...]
     certain: tuple[Block, ...]
+    against: tuple[Against, ...] = ()
     recall: float = 0.7
     largest_pairs: float = 1e6
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole configuration. ``certificate`` names the column ``type:number`` that clusters must not hold twice."""
+    """A whole configuration. ``certificate`` names the column ``type:number`` that clusters must not hold twice.
+
+    ``hot_by`` names the column by which people are told apart where values that too many share are counted.
+    """
 
     name: str
     preparation: str
@@ -66,6 +96,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     training: Training
     guards: tuple[str, ...] = ()
     certificate: str = ""
+    hot: tuple[Hot, ...] = ()
+    hot_by: str = ""
     extra_columns: tuple[str, ...] = ()
 
     @property
@@ -116,9 +148,26 @@ def check(settings: Settings) -> None:
     for block in (*settings.blocks, *settings.training.blocks, *settings.training.certain):
         for column in (*block.left, *block.right):
             _known(named_column(column), columns)
+    for column in (each for one in settings.hot for each in (*one.columns, settings.hot_by)):
+        _known(column, columns)
+    for one in settings.training.against:
+        _check_against(settings, one, columns)
     guards(settings)
     if settings.certificate:
         _known(settings.certificate, columns)
+
+
+def _check_against(settings: Settings, asked: Against, columns: dict[str, str]) -> None:
+    known = {
+        level.name
+        for each in settings.comparisons
+        if each.name == asked.comparison
+        for level in comparator(each).levels
+    }
+    if asked.level not in known:
+        raise MatchSettingsInvalid(detail=f"{asked.comparison}: level {asked.level}")
+    for column in (asked.proven, *asked.alike):
+        _known(column, columns)
 
 
 def named_column(column: str) -> str:

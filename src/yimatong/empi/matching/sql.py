@@ -27,6 +27,11 @@ def splink(condition: str) -> str:
     return _SIDE.sub(r'"\2_\1"', condition)
 
 
+def joined(columns: tuple[str, ...]) -> str:
+    """Return columns as one text, as the online scorer joins them."""
+    return " || '|' || ".join(f"coalesce({column}, '')" for column in columns)
+
+
 def level(comparison: Comparison) -> str:
     """Return the number of the level that a pair reaches: -1 for not said, else as the comparator counts."""
     made = configuration.comparator(comparison)
