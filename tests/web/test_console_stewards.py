@@ -31,11 +31,10 @@ def index(stage, run_async):
 @pytest.fixture(scope="module")
 def judges(stage, run_async):
     async def add(tx, _parts):
-        for login, name, own in (("steward2", "周复核", None), ("steward3", "村主管", VILLAGE)):
-            await operators.add(
-                tx, login=login, name=name, roles=frozenset({"steward"}), password="Correct-Horse-7",
-                institution_id=own, now=clock.now(),
-            )  # fmt: skip
+        await operators.add(
+            tx, login="steward3", name="村主管", roles=frozenset({"steward"}), password="Correct-Horse-7",
+            institution_id=VILLAGE, now=clock.now(),
+        )  # fmt: skip
 
     run_async(stage.act(add))
 

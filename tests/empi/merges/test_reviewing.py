@@ -17,8 +17,9 @@ from yimatong.empi.errors import (
     SourceNotAskable,
 )
 from yimatong.empi.matching.facts import Facts, FieldEvidence
+from yimatong.empi.merges import waiting
 from yimatong.empi.merges.rejections import digests
-from yimatong.empi.reviews import double_checks, statements
+from yimatong.empi.reviews import double_checks
 from yimatong.empi.reviews import service as reviews
 from yimatong.empi.reviews.service import NewReview
 from yimatong.kit.db import Connection, raw
@@ -179,7 +180,7 @@ async def test_the_queue_puts_what_may_harm_first(connection: Connection, clock:
         NewReview(*plain, "probable", probability=0.5),
         NewReview(left, right, "certificate_conflict", guards=("twins",)),
     ]
-    assert statements.risk(wanted[1]) > statements.risk(wanted[0])
+    assert waiting.risk(wanted[1]) > waiting.risk(wanted[0])
     ids = await reviews.open_many(await raw(connection), [*wanted, *wanted], clock())
     assert ids[:2] == ids[2:]
     risks = [await column(connection, each, "risk") for each in ids[:2]]
