@@ -29,7 +29,9 @@ DataFolder = Annotated[
     Path | None, typer.Option("--data", help="数据目录 / data folder (default: beside the checkout)", envvar="YMT_DATA")
 ]
 ScriptArguments = Annotated[list[str] | None, typer.Argument(help="传给脚本的参数 / handed to the script")]
-_SETTLED = {"import", "demo", "reconcile", "records", "migrate", "seed", "keys", "verify", "outbox", "domains", "match", "national"}
+_SETTLED = {"import", "demo", "reconcile", "records", "migrate", "seed", "keys"} | {
+    *("verify", "outbox", "domains", "match", "national"),
+}
 """Commands that work on an installation."""
 
 _HOMES = {"import": "imports"} | {

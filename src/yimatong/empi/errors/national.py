@@ -33,7 +33,7 @@ class NationalAnswerUnreadable(Refusal):
     """What came from the national index is no message of the documented shape."""
 
     code = "EMP-6004"
-    status = 502
+    status = 422
     zh = "国家居民主索引平台的报文无法读取：{detail}"
     en = "a message of the national index cannot be read: {detail}"
 

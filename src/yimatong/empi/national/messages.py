@@ -9,8 +9,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from lxml import etree  # type: ignore[import-untyped]  # the library has no types
-
 from yimatong.empi.identifiers import catalogue, rules
 from yimatong.empi.national.schemas import Action, Names, NationalPerson
 
@@ -41,7 +39,7 @@ def message(
 ) -> str:
     """Return a message about a person; ``replaced``: the reference that was retired into hers (``resolve``)."""
     name = INTERACTIONS[action][1]
-    root = etree.Element(f"{{{V3}}}{name}", nsmap={None: V3, "xsi": XSI}, ITSVersion="XML_1.0")
+    root = _root(f"{{{V3}}}{name}", {None: V3, "xsi": XSI}, ITSVersion="XML_1.0")
     _sub(root, "id", root=MESSAGE_ROOT, extension=message_id)
     _sub(root, "creationTime", value=now.strftime("%Y%m%d%H%M%S%z"))
     _sub(root, "interactionId", root=INTERACTION_ROOT, extension=name)
@@ -65,17 +63,17 @@ def message(
 
 def ask_notices(names: Names, *, after: int, limit: int) -> str:
     """Return what asks for the notices behind one that we acknowledge with it."""
-    return _text(etree.Element("askNotices", root=names.own_root, after=str(after), limit=str(limit)))
+    return _text(_root("askNotices", {}, root=names.own_root, after=str(after), limit=str(limit)))
 
 
 def enveloped(action: str, inside: str) -> bytes:
     """Return a call of ``HIPMessageServer`` in SOAP 1.1."""
-    envelope = etree.Element(f"{{{SOAP_11}}}Envelope", nsmap={"soap": SOAP_11})
-    body = etree.SubElement(envelope, f"{{{SOAP_11}}}Body")
-    called = etree.SubElement(body, f"{{{V3}}}HIPMessageServer", nsmap={None: V3})
+    envelope = _root(f"{{{SOAP_11}}}Envelope", {"soap": SOAP_11})
+    body = _under(envelope, f"{{{SOAP_11}}}Body")
+    called = _under(body, f"{{{V3}}}HIPMessageServer")
     _sub(called, "action").text = action
     _sub(called, "message").text = inside
-    return bytes(etree.tostring(envelope, encoding="UTF-8", xml_declaration=True))
+    return b"<?xml version='1.0' encoding='UTF-8'?>\n" + _text(envelope).encode()
 
 
 def _patient(parent: Element, said: NationalPerson, names: Names) -> None:
@@ -116,8 +114,22 @@ def _typed(parent: Element, name: str, kind: str, *, use: str = "", part: str = 
 
 
 def _sub(parent: Element, name: str, **attributes: Any) -> Element:
-    return etree.SubElement(parent, f"{{{V3}}}{name}", **attributes)
+    return _under(parent, f"{{{V3}}}{name}", **attributes)
+
+
+def _under(parent: Element, tag: str, **attributes: Any) -> Element:
+    made = parent.makeelement(tag, attributes)
+    parent.append(made)
+    return made
+
+
+def _root(tag: str, nsmap: dict[str | None, str], **attributes: Any) -> Element:
+    from lxml import etree  # type: ignore[import-untyped]  # noqa: PLC0415 -- not at every start
+
+    return etree.Element(tag, attributes, nsmap=nsmap)
 
 
 def _text(root: Element) -> str:
+    from lxml import etree  # noqa: PLC0415 -- not at every start
+
     return str(etree.tostring(root, encoding="unicode"))

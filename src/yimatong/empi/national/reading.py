@@ -10,8 +10,6 @@ import re
 from datetime import UTC, date, datetime
 from typing import Any, Final, get_args
 
-from lxml import etree  # type: ignore[import-untyped]  # the library has no types
-
 from yimatong.empi.errors import NationalAnswerUnreadable
 from yimatong.empi.identifiers import catalogue
 from yimatong.empi.national.schemas import Answer, Names, NationalPerson, Notice, NoticeKind, Page
@@ -141,6 +139,8 @@ def _person(patient: Element | None) -> NationalPerson | None:
 
 
 def _parsed(body: bytes) -> Element:
+    from lxml import etree  # type: ignore[import-untyped]  # noqa: PLC0415 -- not at every start
+
     if len(body) > MESSAGE_MAX:
         raise NationalAnswerUnreadable(detail="size")
     try:
@@ -206,7 +206,7 @@ def _all_ids(element: Element) -> list[tuple[str, str]]:
 
 
 def _local(element: Element) -> str:
-    return str(etree.QName(element).localname)
+    return str(element.tag).rpartition("}")[2]
 
 
 def _children(element: Element | None, name: str) -> list[Element]:
