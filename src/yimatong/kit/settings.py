@@ -138,7 +138,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     double_check_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.05
     """The share of stewards' decisions that a second operator judges again."""
     webhook_hosts: tuple[str, ...] = ()
-    """Where subscriptions may be delivered: host names, ``.endings``, networks; empty: any host that is not internal."""
+    """Where subscriptions may be delivered: hosts, ``.endings``, networks; empty: any host that is not internal."""
     subscribers_to_all: tuple[str, ...] = ()
     """Callers (by id) who may subscribe to the changes of all persons."""
     health_public_url: str = ""

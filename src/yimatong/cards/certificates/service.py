@@ -224,7 +224,7 @@ async def _join(
 
     Nobody but the caller, who read or checked the certificate, comes to the registered account by this.
     """
-    sealer = await vault.sealer()
+    sealer, blinder = await vault.sealer(), await vault.blinder()
     hers = await persons.read(connection, sealer, prepared.owner)
     identity.require_same(hers, prepared.resident)
     identity.require_living(hers)
@@ -241,13 +241,12 @@ async def _join(
         provider=origin.actor,
         mark=prepared.mark,
         sealer=sealer,
-        blinder=await vault.blinder(),
+        blinder=blinder,
         now=now,
     )
     found = NewDecision(
         kind="merge", method="certificate", left=known.mpi, right=hers.mpi, operator=origin.actor, reason="identified"
     )
-    blinder = await vault.blinder()
     await merges.merge(
         connection,
         retired=known.mpi,
