@@ -8,6 +8,7 @@ import multiprocessing
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from yimatong.empi.errors import LinkageColumns
@@ -51,8 +52,9 @@ class Preparer:
         types = _types(self._preparation)
         prepare = self._preparation.prepare
         rows = [prepare(each) for each in self._records(columns)]
+        turned = zip(*map(itemgetter(*types), rows), strict=True) if rows else ((),) * len(types)
         arrays = [pa.array(range(first, first + len(rows)), type=pa.int32())]
-        arrays += [pa.array([row[name] for row in rows], type=kind) for name, kind in types.items()]
+        arrays += [pa.array(values, type=kind) for values, kind in zip(turned, types.values(), strict=True)]
         return pa.RecordBatch.from_arrays(arrays, names=["id", *types])
 
     def _records(self, columns: Sequence[Sequence[Any]]) -> Iterator[Any]:
