@@ -63,9 +63,9 @@ def facts_of(number: int) -> dict[str, Any]:
     """Return what the hospital says of a person; no two have the same identity number or telephone."""
     draw = hashlib.sha256(b"resident %d" % number).digest()
     born = date(1940, 1, 1) + timedelta(days=int.from_bytes(draw[:3]) % _DAYS)
-    place, serial = divmod(number // 2, 1000)
+    place, serial = divmod(number // 2, 499)
     sex = 1 + number % 2
-    first17 = f"61{place // 89 % 89 + 10:02d}{place % 89 + 10:02d}{born:%Y%m%d}{(serial * 2 + sex) % 1000:03d}"
+    first17 = f"61{place // 89 % 89 + 10:02d}{place % 89 + 10:02d}{born:%Y%m%d}{serial * 2 + sex:03d}"
     name = _FAMILY[draw[3] % len(_FAMILY)] + _GIVEN[draw[4] % len(_GIVEN)] + _GIVEN[draw[5] % len(_GIVEN)]
     door = (
         f"{draw[7] % 200 + 1}号{draw[8] % 30 + 1}号楼{draw[9] % 4 + 1}单元{draw[10] % 33 + 1}{draw[11] % 4 + 1:02d}室"
