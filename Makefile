@@ -21,7 +21,7 @@ up:
 test:
 	@$(BOOT) --tests
 	@sh bootstrap/browser.sh
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check:
 	@$(BOOT) --tests

@@ -20,7 +20,7 @@ from _tellers import Teller, Told
 
 from yimatong.cli.platform import LocalPlatform
 from yimatong.cli.postgres import DATABASE
-from yimatong.cli.processes import PROCESSES
+from yimatong.cli.processes import PROCESSES, kind_of
 
 DATABASES: Final = ("database", "backend")
 PAYING: Final = ("core", "web", "worker", *DATABASES)
@@ -134,7 +134,7 @@ class Killer:
             )
         time.sleep(strike.dead_s)
         started = time.monotonic()
-        for victim in sorted(strike.victims, key=_ORDER.index):
+        for victim in sorted(strike.victims, key=lambda name: _ORDER.index(kind_of(name))):
             self._restart(victim)
         self.kills.restart_s.append(time.monotonic() - started)
 

@@ -21,6 +21,7 @@ from psycopg import sql
 from yimatong.cli import migrate
 from yimatong.cli.postgres import LocalPostgres, temporary_home
 from yimatong.kit.db import Connection, Database
+from yimatong.kit.listeners import listener
 
 
 def _with_database(url: str, name: str) -> str:
@@ -122,27 +123,27 @@ def serve() -> Iterator[Callable[[Callable[[], object]], str]]:
     running: list[tuple[uvicorn.Server, threading.Thread, socket.socket]] = []
 
     def start(build: Callable[[], object]) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
+        own = listener()
         servers: list[uvicorn.Server] = []
 
         async def main() -> None:
             config = uvicorn.Config(build(), log_level="error", timeout_graceful_shutdown=1, ws="none")
             servers.append(uvicorn.Server(config))
-            await servers[0]._serve(sockets=[listener])
+            await servers[0]._serve(sockets=[own])
 
         thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
         thread.start()
         while not (servers and servers[0].started):
             assert thread.is_alive(), "the application did not start"
             time.sleep(0.01)
-        running.append((servers[0], thread, listener))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+        running.append((servers[0], thread, own))
+        return f"http://127.0.0.1:{own.getsockname()[1]}"
 
     yield start
-    for server, thread, listener in reversed(running):
+    for server, thread, own in reversed(running):
         server.should_exit = True
         thread.join(timeout=20)
-        listener.close()
+        own.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -576,9 +576,18 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
     )
     op.create_index("ix_cards_tag_tag", "cards_tag", ["tag", "region_code"], unique=False)
     op.create_table(
+        "care_code_guess",
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("throttled_until", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("subject", name=op.f("pk_care_code_guess")),
+    )
+    op.create_table(
         "care_visit",
         sa.Column("institution_id", sa.Text(), nullable=False),
         sa.Column("visit_no", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), server_default="clinic", nullable=False),
         sa.Column("vuid", sa.Text(), nullable=False),
         sa.Column("verification_id", sa.Text(), nullable=False),
         sa.Column("department", sa.Text(), nullable=False),
@@ -586,7 +595,10 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("visited_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sa.Text(), server_default="registered", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("state IN ('registered', 'finished', 'cancelled')", name=op.f("ck_care_visit_state")),
+        sa.CheckConstraint("kind IN ('clinic', 'inpatient')", name=op.f("ck_care_visit_kind")),
+        sa.CheckConstraint(
+            "state IN ('booked', 'registered', 'finished', 'cancelled')", name=op.f("ck_care_visit_state")
+        ),
         sa.PrimaryKeyConstraint("institution_id", "visit_no", name=op.f("pk_care_visit")),
         sa.UniqueConstraint(
             "institution_id", "verification_id", name=op.f("uq_care_visit_institution_id_verification_id")
@@ -1351,6 +1363,65 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         postgresql_where=sa.text("state = 'pending'"),
     )
     op.create_table(
+        "payments_account_change",
+        sa.Column("approval_id", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("institution_id", sa.Text(), nullable=False),
+        sa.Column("change", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("secrets_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("based_on", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("approval_id", name=op.f("pk_payments_account_change")),
+    )
+    op.create_index(
+        op.f("ix_payments_account_change_account_id"), "payments_account_change", ["account_id"], unique=False
+    )
+    op.create_table(
+        "payments_agreement",
+        sa.Column("agreement_id", sa.Text(), nullable=False),
+        sa.Column("vuid", sa.Text(), nullable=False),
+        sa.Column("institution_id", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("request_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("agreement_no_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("action", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("single_limit_fen", sa.BigInteger(), nullable=False),
+        sa.Column("daily_limit_fen", sa.BigInteger(), nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("agreed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_ask_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("asks", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.CheckConstraint("kind IN ('password_free', 'bank_card')", name=op.f("ck_payments_agreement_kind")),
+        sa.CheckConstraint(
+            "state IN ('waiting', 'agreed', 'ending', 'refused', 'ended')", name=op.f("ck_payments_agreement_state")
+        ),
+        sa.CheckConstraint(
+            "0 < single_limit_fen AND single_limit_fen <= daily_limit_fen", name=op.f("ck_payments_agreement_limits")
+        ),
+        sa.PrimaryKeyConstraint("agreement_id", name=op.f("pk_payments_agreement")),
+    )
+    op.create_index(
+        "ix_payments_agreement_due",
+        "payments_agreement",
+        ["next_ask_at"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('waiting', 'ending')"),
+    )
+    op.create_index(
+        "uq_payments_agreement_live",
+        "payments_agreement",
+        ["vuid", "account_id", "kind"],
+        unique=True,
+        postgresql_where=sa.text("state IN ('waiting', 'agreed', 'ending')"),
+    )
+    op.create_table(
         "payments_channel_account",
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("institution_id", sa.Text(), nullable=False),
@@ -1358,6 +1429,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("merchant_id", sa.Text(), nullable=False),
         sa.Column("app_id", sa.Text(), nullable=False),
         sa.Column("secrets_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("profile", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("state", sa.Text(), server_default="active", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("state IN ('active', 'off')", name=op.f("ck_payments_channel_account_state")),
@@ -1365,6 +1437,35 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.UniqueConstraint(
             "institution_id", "channel", name=op.f("uq_payments_channel_account_institution_id_channel")
         ),
+    )
+    op.create_table(
+        "payments_channel_health",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("mood", sa.Text(), server_default="well", nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("pause_s", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("try_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("base_asked", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("base_answered", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("pin", sa.Text(), server_default="", nullable=False),
+        sa.Column("pinned_by", sa.Text(), server_default="", nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("mood IN ('well', 'sick', 'trying')", name=op.f("ck_payments_channel_health_mood")),
+        sa.CheckConstraint("pin IN ('', 'shown', 'hidden')", name=op.f("ck_payments_channel_health_pin")),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_payments_channel_health")),
+    )
+    op.create_table(
+        "payments_delivery",
+        sa.Column("order_no", sa.Text(), nullable=False),
+        sa.Column("message_id", sa.BigInteger(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("receiver", sa.Text(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("cause", sa.Text(), server_default="", nullable=False),
+        sa.Column("took_ms", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("order_no", "message_id", "attempt", name=op.f("pk_payments_delivery")),
     )
     op.create_table(
         "payments_event",
@@ -1378,6 +1479,20 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("order_no", "id", name=op.f("pk_payments_event")),
     )
+    op.create_table(
+        "payments_health_minute",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("minute", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("verb", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("ok", sa.Integer(), nullable=False),
+        sa.Column("refused", sa.Integer(), nullable=False),
+        sa.Column("silent", sa.Integer(), nullable=False),
+        sa.Column("ms_sum", sa.BigInteger(), nullable=False),
+        sa.Column("ms_max", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "minute", "verb", name=op.f("pk_payments_health_minute")),
+    )
+    op.create_index("ix_payments_health_minute_minute", "payments_health_minute", ["minute"], unique=False)
     op.create_table(
         "payments_notice",
         sa.Column("channel", sa.Text(), nullable=False),
@@ -1396,15 +1511,24 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("source_kind", sa.Text(), nullable=False),
         sa.Column("source_id", sa.Text(), nullable=False),
         sa.Column("vuid", sa.Text(), nullable=True),
+        sa.Column("payer_vuid", sa.Text(), nullable=True),
+        sa.Column("payer_caller_id", sa.Text(), nullable=True),
+        sa.Column("service_channel_id", sa.Text(), nullable=True),
+        sa.Column("terminal_no", sa.Text(), server_default="", nullable=False),
+        sa.Column("return_url", sa.Text(), server_default="", nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
         sa.Column("items", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("app_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cash_fen", sa.BigInteger(), nullable=False),
+        sa.Column("reversing", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("paid_fen", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("refund_reserved_fen", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("refunded_fen", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("used_fen", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("late_fen", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("paid_attempt_no", sa.Text(), nullable=True),
         sa.Column("paid_channel", sa.Text(), nullable=True),
@@ -1419,8 +1543,9 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
             "state IN ('created', 'paying', 'paid', 'partly_refunded', 'refunded', 'closing', 'closed')",
             name=op.f("ck_payments_order_state"),
         ),
+        sa.CheckConstraint("0 <= cash_fen AND cash_fen <= amount_fen", name=op.f("ck_payments_order_cash")),
         sa.CheckConstraint(
-            "0 <= refunded_fen AND refunded_fen <= refund_reserved_fen AND refund_reserved_fen <= paid_fen",
+            "0 <= refunded_fen AND refunded_fen <= refund_reserved_fen AND 0 <= used_fen AND refund_reserved_fen + used_fen <= paid_fen",
             name=op.f("ck_payments_order_refunds"),
         ),
         sa.CheckConstraint("amount_fen > 0", name=op.f("ck_payments_order_amount")),
@@ -1434,6 +1559,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         unique=False,
         postgresql_where=sa.text("state IN ('created', 'paying', 'closing')"),
     )
+    op.create_index("ix_payments_order_day", "payments_order", ["created_at", "order_no"], unique=False)
     op.create_index(
         "ix_payments_order_page", "payments_order", ["institution_id", "created_at", "order_no"], unique=False
     )
@@ -1444,6 +1570,61 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         unique=True,
         postgresql_where=sa.text("state <> 'closed'"),
     )
+    op.create_table(
+        "payments_preference",
+        sa.Column("vuid", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("vuid", name=op.f("pk_payments_preference")),
+    )
+    op.create_table(
+        "payments_service_channel",
+        sa.Column("service_channel_id", sa.Text(), nullable=False),
+        sa.Column("institution_id", sa.Text(), nullable=True),
+        sa.Column("caller_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("merchant_no", sa.Text(), nullable=False),
+        sa.Column("keys_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("terminals", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("channels", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("notify_url", sa.Text(), server_default="", nullable=False),
+        sa.Column("state", sa.Text(), server_default="active", nullable=False),
+        sa.Column("previous_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('ios', 'android', 'wechat_account', 'mini_program', 'alipay_account', 'web', 'his_window', 'kiosk')",
+            name=op.f("ck_payments_service_channel_kind"),
+        ),
+        sa.CheckConstraint("state IN ('active', 'off')", name=op.f("ck_payments_service_channel_state")),
+        sa.PrimaryKeyConstraint("service_channel_id", name=op.f("pk_payments_service_channel")),
+        sa.UniqueConstraint("merchant_no", name=op.f("uq_payments_service_channel_merchant_no")),
+    )
+    op.create_index(
+        "ix_payments_service_channel_institution", "payments_service_channel", ["institution_id"], unique=False
+    )
+    op.create_table(
+        "payments_stay",
+        sa.Column("institution_id", sa.Text(), nullable=False),
+        sa.Column("source_kind", sa.Text(), nullable=False),
+        sa.Column("source_id", sa.Text(), nullable=False),
+        sa.Column("content_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("noted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("institution_id", "source_kind", "source_id", name=op.f("pk_payments_stay")),
+    )
+    op.create_table(
+        "payments_token",
+        sa.Column("token_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("vuid", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("nonce", sa.Text(), nullable=False),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("token_digest", name=op.f("pk_payments_token")),
+    )
+    op.create_index("ix_payments_token_expires", "payments_token", ["expires_at"], unique=False)
     op.create_table(
         "reconciliation_discrepancy",
         sa.Column("discrepancy_id", sa.Text(), nullable=False),
@@ -1597,9 +1778,35 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.UniqueConstraint("login", name=op.f("uq_access_operator_login")),
     )
     op.create_table(
+        "care_admission",
+        sa.Column("institution_id", sa.Text(), nullable=False),
+        sa.Column("admission_no", sa.Text(), nullable=False),
+        sa.Column("ward", sa.Text(), nullable=False),
+        sa.Column("bed", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="admitted", nullable=False),
+        sa.Column("settlement_no", sa.Text(), nullable=True),
+        sa.Column("total_fen", sa.BigInteger(), nullable=True),
+        sa.Column("used_fen", sa.BigInteger(), nullable=True),
+        sa.Column("back_fen", sa.BigInteger(), nullable=True),
+        sa.Column("due_fen", sa.BigInteger(), nullable=True),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "state <> 'settled' OR used_fen + due_fen = total_fen", name=op.f("ck_care_admission_adds_up")
+        ),
+        sa.CheckConstraint("state IN ('admitted', 'settling', 'settled')", name=op.f("ck_care_admission_state")),
+        sa.ForeignKeyConstraint(
+            ["institution_id", "admission_no"],
+            ["care_visit.institution_id", "care_visit.visit_no"],
+            name=op.f("fk_care_admission_institution_id_admission_no"),
+        ),
+        sa.PrimaryKeyConstraint("institution_id", "admission_no", name=op.f("pk_care_admission")),
+    )
+    op.create_table(
         "care_bill",
         sa.Column("institution_id", sa.Text(), nullable=False),
         sa.Column("bill_no", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), server_default="clinic", nullable=False),
         sa.Column("visit_no", sa.Text(), nullable=False),
         sa.Column("order_no", sa.Text(), nullable=False),
         sa.Column("order_version", sa.Integer(), server_default=sa.text("0"), nullable=False),
@@ -1609,10 +1816,16 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("state", sa.Text(), server_default="unpaid", nullable=False),
         sa.Column("paid_fen", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("refunded_fen", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("used_fen", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("app_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "state IN ('unpaid', 'paid', 'partly_refunded', 'refunded', 'expired')", name=op.f("ck_care_bill_state")
+            "kind IN ('registration', 'clinic', 'prescription', 'deposit', 'inpatient')", name=op.f("ck_care_bill_kind")
+        ),
+        sa.CheckConstraint(
+            "state IN ('unpaid', 'paid', 'partly_refunded', 'refunded', 'expired', 'void')",
+            name=op.f("ck_care_bill_state"),
         ),
         sa.CheckConstraint("total_fen > 0", name=op.f("ck_care_bill_total")),
         sa.ForeignKeyConstraint(
@@ -1627,9 +1840,11 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         "payments_attempt",
         sa.Column("order_no", sa.Text(), nullable=False),
         sa.Column("attempt_no", sa.Text(), nullable=False),
+        sa.Column("part", sa.Text(), server_default="cash", nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("scene", sa.Text(), nullable=False),
+        sa.Column("agreement_id", sa.Text(), nullable=True),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("landed", sa.Text(), nullable=True),
@@ -1639,15 +1854,20 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("action", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("sends", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("taking_back_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_ask_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("asks", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.CheckConstraint(
             "(state = 'succeeded') = (landed IS NOT NULL)", name=op.f("ck_payments_attempt_landed_when_succeeded")
         ),
         sa.CheckConstraint("landed IN ('order', 'suspense')", name=op.f("ck_payments_attempt_landed")),
+        sa.CheckConstraint(
+            "part IN ('cash', 'insurance', 'commercial', 'whole')", name=op.f("ck_payments_attempt_part")
+        ),
         sa.CheckConstraint(
             "state IN ('started', 'unknown', 'succeeded', 'failed')", name=op.f("ck_payments_attempt_state")
         ),
@@ -1663,11 +1883,25 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
     )
     op.create_index("ix_payments_attempt_paid", "payments_attempt", ["account_id", "paid_at"], unique=False)
     op.create_index(
+        "uq_payments_attempt_claimed",
+        "payments_attempt",
+        ["order_no"],
+        unique=True,
+        postgresql_where=sa.text("landed = 'order' AND part IN ('commercial')"),
+    )
+    op.create_index(
         "uq_payments_attempt_credited",
         "payments_attempt",
         ["order_no"],
         unique=True,
-        postgresql_where=sa.text("landed = 'order'"),
+        postgresql_where=sa.text("landed = 'order' AND part IN ('cash', 'whole')"),
+    )
+    op.create_index(
+        "uq_payments_attempt_insured",
+        "payments_attempt",
+        ["order_no"],
+        unique=True,
+        postgresql_where=sa.text("landed = 'order' AND part IN ('insurance', 'whole')"),
     )
     op.create_table(
         "payments_ledger_transaction",
@@ -1680,12 +1914,59 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("order_no", "movement", name=op.f("pk_payments_ledger_transaction")),
     )
     op.create_table(
+        "payments_leg",
+        sa.Column("order_no", sa.Text(), nullable=False),
+        sa.Column("part", sa.Text(), nullable=False),
+        sa.Column("leg_no", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("components", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("references_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("part IN ('insurance', 'commercial')", name=op.f("ck_payments_leg_part")),
+        sa.CheckConstraint("state IN ('presettled', 'dropped')", name=op.f("ck_payments_leg_state")),
+        sa.CheckConstraint("amount_fen > 0", name=op.f("ck_payments_leg_amount")),
+        sa.ForeignKeyConstraint(["order_no"], ["payments_order.order_no"], name=op.f("fk_payments_leg_order_no")),
+        sa.PrimaryKeyConstraint("order_no", "part", name=op.f("pk_payments_leg")),
+    )
+    op.create_table(
+        "payments_receipt",
+        sa.Column("order_no", sa.Text(), nullable=False),
+        sa.Column("request_no", sa.Text(), nullable=False),
+        sa.Column("institution_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("content_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("receipt_code", sa.Text(), server_default="", nullable=False),
+        sa.Column("receipt_no", sa.Text(), server_default="", nullable=False),
+        sa.Column("check_code", sa.Text(), server_default="", nullable=False),
+        sa.Column("check_url", sa.Text(), server_default="", nullable=False),
+        sa.Column("cause", sa.Text(), server_default="", nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(kind = 'blue') = (amount_fen > 0)", name=op.f("ck_payments_receipt_amount")),
+        sa.CheckConstraint("(state = 'issued') = (issued_at IS NOT NULL)", name=op.f("ck_payments_receipt_issued")),
+        sa.CheckConstraint("kind IN ('blue', 'red')", name=op.f("ck_payments_receipt_kind")),
+        sa.CheckConstraint("state IN ('asked', 'issued', 'refused')", name=op.f("ck_payments_receipt_state")),
+        sa.ForeignKeyConstraint(["order_no"], ["payments_order.order_no"], name=op.f("fk_payments_receipt_order_no")),
+        sa.PrimaryKeyConstraint("order_no", "request_no", name=op.f("pk_payments_receipt")),
+    )
+    op.create_table(
         "payments_refund",
         sa.Column("order_no", sa.Text(), nullable=False),
         sa.Column("refund_no", sa.Text(), nullable=False),
         sa.Column("attempt_no", sa.Text(), nullable=False),
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("part", sa.Text(), server_default="cash", nullable=False),
+        sa.Column(
+            "components", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
+        ),
         sa.Column("request_no", sa.Text(), nullable=False),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -1700,7 +1981,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.Column("succeeded_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_ask_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("asks", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.CheckConstraint("kind IN ('asked', 'late')", name=op.f("ck_payments_refund_kind")),
+        sa.CheckConstraint("kind IN ('asked', 'late', 'reversal')", name=op.f("ck_payments_refund_kind")),
         sa.CheckConstraint(
             "state IN ('requested', 'processing', 'unknown', 'succeeded', 'abnormal', 'closed')",
             name=op.f("ck_payments_refund_state"),
@@ -1708,7 +1989,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.CheckConstraint("amount_fen > 0", name=op.f("ck_payments_refund_amount")),
         sa.ForeignKeyConstraint(["order_no"], ["payments_order.order_no"], name=op.f("fk_payments_refund_order_no")),
         sa.PrimaryKeyConstraint("order_no", "refund_no", name=op.f("pk_payments_refund")),
-        sa.UniqueConstraint("order_no", "request_no", name=op.f("uq_payments_refund_order_no_request_no")),
+        sa.UniqueConstraint("order_no", "request_no", "part", name=op.f("uq_payments_refund_order_no_request_no_part")),
     )
     op.create_index("ix_payments_refund_accepted", "payments_refund", ["account_id", "accepted_at"], unique=False)
     op.create_index(
@@ -1746,6 +2027,20 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("approval_id", name=op.f("pk_access_approval")),
     )
     op.create_table(
+        "care_prescription_code",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("institution_id", sa.Text(), nullable=False),
+        sa.Column("bill_no", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["institution_id", "bill_no"],
+            ["care_bill.institution_id", "care_bill.bill_no"],
+            name=op.f("fk_care_prescription_code_institution_id_bill_no"),
+        ),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_care_prescription_code")),
+        sa.UniqueConstraint("institution_id", "bill_no", name=op.f("uq_care_prescription_code_institution_id_bill_no")),
+    )
+    op.create_table(
         "payments_ledger_entry",
         sa.Column("order_no", sa.Text(), nullable=False),
         sa.Column("movement", sa.Text(), nullable=False),
@@ -1762,6 +2057,20 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement a table
         sa.PrimaryKeyConstraint("order_no", "movement", "line", name=op.f("pk_payments_ledger_entry")),
     )
     op.create_index("ix_payments_ledger_entry_account", "payments_ledger_entry", ["account", "at"], unique=False)
+    op.create_table(
+        "payments_refund_item",
+        sa.Column("order_no", sa.Text(), nullable=False),
+        sa.Column("refund_no", sa.Text(), nullable=False),
+        sa.Column("line", sa.SmallInteger(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("amount_fen > 0", name=op.f("ck_payments_refund_item_amount")),
+        sa.ForeignKeyConstraint(
+            ["order_no", "refund_no"],
+            ["payments_refund.order_no", "payments_refund.refund_no"],
+            name=op.f("fk_payments_refund_item_order_no_refund_no"),
+        ),
+        sa.PrimaryKeyConstraint("order_no", "refund_no", "line", name=op.f("pk_payments_refund_item")),
+    )
     op.create_table(
         "access_key_ceremony",
         sa.Column("approval_id", sa.Text(), nullable=False),
@@ -1817,8 +2126,10 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
         postgresql_where=sa.text("state = 'running'"),
     )
     op.drop_table("access_key_ceremony")
+    op.drop_table("payments_refund_item")
     op.drop_index("ix_payments_ledger_entry_account", table_name="payments_ledger_entry")
     op.drop_table("payments_ledger_entry")
+    op.drop_table("care_prescription_code")
     op.drop_table("access_approval")
     op.drop_index(
         "ix_payments_refund_due",
@@ -1827,9 +2138,23 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     )
     op.drop_index("ix_payments_refund_accepted", table_name="payments_refund")
     op.drop_table("payments_refund")
+    op.drop_table("payments_receipt")
+    op.drop_table("payments_leg")
     op.drop_table("payments_ledger_transaction")
     op.drop_index(
-        "uq_payments_attempt_credited", table_name="payments_attempt", postgresql_where=sa.text("landed = 'order'")
+        "uq_payments_attempt_insured",
+        table_name="payments_attempt",
+        postgresql_where=sa.text("landed = 'order' AND part IN ('insurance', 'whole')"),
+    )
+    op.drop_index(
+        "uq_payments_attempt_credited",
+        table_name="payments_attempt",
+        postgresql_where=sa.text("landed = 'order' AND part IN ('cash', 'whole')"),
+    )
+    op.drop_index(
+        "uq_payments_attempt_claimed",
+        table_name="payments_attempt",
+        postgresql_where=sa.text("landed = 'order' AND part IN ('commercial')"),
     )
     op.drop_index("ix_payments_attempt_paid", table_name="payments_attempt")
     op.drop_index(
@@ -1840,6 +2165,7 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_table("payments_attempt")
     op.drop_index("ix_care_bill_visit", table_name="care_bill")
     op.drop_table("care_bill")
+    op.drop_table("care_admission")
     op.drop_table("access_operator")
     op.drop_index(op.f("ix_access_caller_institution_id"), table_name="access_caller")
     op.drop_table("access_caller")
@@ -1849,10 +2175,17 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_index("ix_reconciliation_discrepancy_state", table_name="reconciliation_discrepancy")
     op.drop_index("ix_reconciliation_discrepancy_page", table_name="reconciliation_discrepancy")
     op.drop_table("reconciliation_discrepancy")
+    op.drop_index("ix_payments_token_expires", table_name="payments_token")
+    op.drop_table("payments_token")
+    op.drop_table("payments_stay")
+    op.drop_index("ix_payments_service_channel_institution", table_name="payments_service_channel")
+    op.drop_table("payments_service_channel")
+    op.drop_table("payments_preference")
     op.drop_index(
         "uq_payments_order_source", table_name="payments_order", postgresql_where=sa.text("state <> 'closed'")
     )
     op.drop_index("ix_payments_order_page", table_name="payments_order")
+    op.drop_index("ix_payments_order_day", table_name="payments_order")
     op.drop_index(
         "ix_payments_order_close",
         table_name="payments_order",
@@ -1860,8 +2193,25 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     )
     op.drop_table("payments_order")
     op.drop_table("payments_notice")
+    op.drop_index("ix_payments_health_minute_minute", table_name="payments_health_minute")
+    op.drop_table("payments_health_minute")
     op.drop_table("payments_event")
+    op.drop_table("payments_delivery")
+    op.drop_table("payments_channel_health")
     op.drop_table("payments_channel_account")
+    op.drop_index(
+        "uq_payments_agreement_live",
+        table_name="payments_agreement",
+        postgresql_where=sa.text("state IN ('waiting', 'agreed', 'ending')"),
+    )
+    op.drop_index(
+        "ix_payments_agreement_due",
+        table_name="payments_agreement",
+        postgresql_where=sa.text("state IN ('waiting', 'ending')"),
+    )
+    op.drop_table("payments_agreement")
+    op.drop_index(op.f("ix_payments_account_change_account_id"), table_name="payments_account_change")
+    op.drop_table("payments_account_change")
     op.drop_index("ix_kit_outbox_due", table_name="kit_outbox", postgresql_where=sa.text("state = 'pending'"))
     op.drop_index("ix_kit_outbox_delivered", table_name="kit_outbox", postgresql_where=sa.text("state = 'delivered'"))
     op.drop_table("kit_outbox")
@@ -2015,6 +2365,7 @@ def downgrade() -> None:  # noqa: PLR0915 -- one statement a table
     op.drop_table("empi_block")
     op.drop_index("ix_care_visit_vuid", table_name="care_visit")
     op.drop_table("care_visit")
+    op.drop_table("care_code_guess")
     op.drop_index("ix_cards_tag_tag", table_name="cards_tag")
     op.drop_table("cards_tag")
     op.drop_index("ix_cards_registry_resident_mpi", table_name="cards_registry_resident")

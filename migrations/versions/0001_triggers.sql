@@ -1,30 +1,14 @@
-CREATE OR REPLACE FUNCTION kit_only_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        RAISE EXCEPTION '% is only ever inserted into', TG_TABLE_NAME
-            USING ERRCODE = 'integrity_constraint_violation';
-    END $$;
-CREATE OR REPLACE TRIGGER empi_identifier_domain_version_only_inserted BEFORE UPDATE OR DELETE ON empi_identifier_domain_version
-    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
-CREATE OR REPLACE TRIGGER empi_identifier_domain_version_never_emptied BEFORE TRUNCATE ON empi_identifier_domain_version
-    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
-CREATE OR REPLACE TRIGGER empi_decision_only_inserted BEFORE UPDATE OR DELETE ON empi_decision
-    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
-CREATE OR REPLACE TRIGGER empi_decision_never_emptied BEFORE TRUNCATE ON empi_decision
-    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
-CREATE OR REPLACE TRIGGER kit_audit_event_only_inserted BEFORE UPDATE OR DELETE ON kit_audit_event
-    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
-CREATE OR REPLACE TRIGGER kit_audit_event_never_emptied BEFORE TRUNCATE ON kit_audit_event
-    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
-CREATE OR REPLACE TRIGGER kit_audit_seal_only_inserted BEFORE UPDATE OR DELETE ON kit_audit_seal
-    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
-CREATE OR REPLACE TRIGGER kit_audit_seal_never_emptied BEFORE TRUNCATE ON kit_audit_seal
-    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
 CREATE OR REPLACE FUNCTION kit_only_resealed() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF TG_OP = 'UPDATE' AND to_jsonb(NEW) - TG_ARGV[0] = to_jsonb(OLD) - TG_ARGV[0]
             AND (to_jsonb(NEW) -> TG_ARGV[0] = 'null') = (to_jsonb(OLD) -> TG_ARGV[0] = 'null') THEN
             RETURN NEW;
         END IF;
+        RAISE EXCEPTION '% is only ever inserted into', TG_TABLE_NAME
+            USING ERRCODE = 'integrity_constraint_violation';
+    END $$;
+CREATE OR REPLACE FUNCTION kit_only_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
         RAISE EXCEPTION '% is only ever inserted into', TG_TABLE_NAME
             USING ERRCODE = 'integrity_constraint_violation';
     END $$;
@@ -54,9 +38,21 @@ CREATE OR REPLACE FUNCTION kit_make_month_partition(parent text, month date) RET
 CREATE TABLE IF NOT EXISTS cards_code_record_rest PARTITION OF cards_code_record DEFAULT;
 SELECT kit_make_month_partition('cards_code_record', (date_trunc('month', now() AT TIME ZONE 'Asia/Shanghai')
         + ahead * interval '1 month')::date) FROM generate_series(0, 3) AS ahead;
-CREATE OR REPLACE TRIGGER payments_event_only_inserted BEFORE UPDATE OR DELETE ON payments_event
+CREATE OR REPLACE TRIGGER empi_identifier_domain_version_only_inserted BEFORE UPDATE OR DELETE ON empi_identifier_domain_version
     FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
-CREATE OR REPLACE TRIGGER payments_event_never_emptied BEFORE TRUNCATE ON payments_event
+CREATE OR REPLACE TRIGGER empi_identifier_domain_version_never_emptied BEFORE TRUNCATE ON empi_identifier_domain_version
+    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
+CREATE OR REPLACE TRIGGER empi_decision_only_inserted BEFORE UPDATE OR DELETE ON empi_decision
+    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
+CREATE OR REPLACE TRIGGER empi_decision_never_emptied BEFORE TRUNCATE ON empi_decision
+    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
+CREATE OR REPLACE TRIGGER kit_audit_event_only_inserted BEFORE UPDATE OR DELETE ON kit_audit_event
+    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
+CREATE OR REPLACE TRIGGER kit_audit_event_never_emptied BEFORE TRUNCATE ON kit_audit_event
+    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
+CREATE OR REPLACE TRIGGER kit_audit_seal_only_inserted BEFORE UPDATE OR DELETE ON kit_audit_seal
+    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
+CREATE OR REPLACE TRIGGER kit_audit_seal_never_emptied BEFORE TRUNCATE ON kit_audit_seal
     FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();
 CREATE OR REPLACE TRIGGER payments_ledger_transaction_only_inserted BEFORE UPDATE OR DELETE ON payments_ledger_transaction
     FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
@@ -79,3 +75,7 @@ CREATE CONSTRAINT TRIGGER payments_ledger_transaction_balanced AFTER INSERT ON p
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments_ledger_balanced();
 CREATE CONSTRAINT TRIGGER payments_ledger_entry_balanced AFTER INSERT ON payments_ledger_entry
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments_ledger_balanced();
+CREATE OR REPLACE TRIGGER payments_event_only_inserted BEFORE UPDATE OR DELETE ON payments_event
+    FOR EACH ROW EXECUTE FUNCTION kit_only_inserted();
+CREATE OR REPLACE TRIGGER payments_event_never_emptied BEFORE TRUNCATE ON payments_event
+    FOR EACH STATEMENT EXECUTE FUNCTION kit_only_inserted();

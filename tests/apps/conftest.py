@@ -42,6 +42,10 @@ def owned(client: Callable[[str], Client], merchant: None, world: Any) -> Simple
     )
     made.alias, made.relation_id = "E" * 64, "fam_" + "0" * 32
     his.register_visit({"visit_no": made.visit_no, "verification_id": record_id, "vuid": vuid, "department": "内科"})
+    again = app.issue_code(vuid, code_class="visit")["text"]
+    stay = {"verification_id": terminal.verify_code(again, purpose="visit")["record_id"], "vuid": vuid}
+    made.admission_no = "Z-1"
+    his.call("POST", "/api/v1/admissions", {"admission_no": made.admission_no, "department": "内科", **stay})
     items = [{"name": "西药费", "amount_fen": 1234}]
     made.bill_order_no = his.create_bill(
         {

@@ -91,6 +91,17 @@ _IDEMPOTENT = {
     "/api/v1/orders/{order_no}/attempts",
     "/api/v1/orders/{order_no}/refresh",
     "/api/v1/orders/{order_no}/close",
+    "/api/v1/orders/{order_no}/take-back",
+    "/api/v1/orders/{order_no}/legs",
+    "/api/v1/agreements",
+    "/api/v1/agreements/{agreement_id}/confirm",
+    "/api/v1/agreements/{agreement_id}/refresh",
+    "/api/v1/agreements/{agreement_id}/end",
+    "/api/v1/agreements/{agreement_id}/pay",
+    "/api/v1/codes/two-in-one",
+    "/api/v1/prescription-codes/resolve",
+    "/api/v1/admissions/{admission_no}/settlement",
+    "/api/v1/payables/orders",
 }
 """Writes that need no key: doing them again is the same."""
 
@@ -106,7 +117,7 @@ _LOOK_UPS = {
 }
 """Reads whose numbers and names must not stand in an address."""
 
-_OWN_REPEATS = {"/api/v1/codes/verify"}
+_OWN_REPEATS = {"/api/v1/codes/verify", "/api/v1/orders/{order_no}/scan"}
 """The code itself is what is used up; another code with the same key is another verification."""
 
 

@@ -22,9 +22,11 @@ PUBLIC = {
     "/health/live": "supervisors ask without a key",
     "/health/ready": "supervisors ask without a key",
     "/static/{name:path}": "style and scripts of the pages",
-    "/notify/wechat/{account_id:str}": "the channel's own signature over the raw body is checked",
+    "/notify/{channel:str}/{account_id:str}": "the channel's own signature over the raw body is checked",
     "/card/open/{link:str}": "the one-time link is the proof",
     "/cashier/open/{link:str}": "the one-time link is the proof",
+    "/cashier/elsewhere/{link:str}": "the one-time link is the proof, as of the cashier's own",
+    "/cashier/return": "a channel's page sends the browser back without our cookies; it only leads to the cashier",
     "/kiosk/open/{link:str}": "the one-time link is the proof",
     "/": "leads to the login",
     "/console/login": "the login itself",
@@ -41,6 +43,7 @@ PAGE_PERMISSIONS = {
     "kiosk:show",
     "kiosk:apply",
     "kiosk:print",
+    "kiosk:pay",
     "console:login",
 }
 """Of a resident's page: whoever came by the link has them all."""

@@ -62,11 +62,20 @@ def browser_type_launch_args() -> dict[str, Any]:
 
 @pytest.fixture
 def open_page(browser: Any, web_url: str) -> Iterator[Callable[..., Page]]:  # noqa: F811
-    """Open a page in a fresh context of a given size; every console error or foreign host fails the test."""
+    """Open a page in a fresh context of a given size; every console error or foreign host fails the test.
+
+    ``inside``: what the browser of an app adds to a phone's user agent.
+    """
     opened = []
 
     def start(
-        size: dict[str, int], *, phone: bool = False, language: str = "zh", quiet: bool = True, foreign: str = "data:"
+        size: dict[str, int],
+        *,
+        phone: bool = False,
+        language: str = "zh",
+        quiet: bool = True,
+        foreign: str = "data:",
+        inside: str = "",
     ) -> Page:
         context = browser.new_context(
             viewport=size,
@@ -76,7 +85,7 @@ def open_page(browser: Any, web_url: str) -> Iterator[Callable[..., Page]]:  # n
             device_scale_factor=2 if size["width"] < 500 else 1,
             has_touch=phone,
             is_mobile=phone,
-            **({"user_agent": PHONE_AGENT} if phone else {}),
+            **({"user_agent": f"{PHONE_AGENT} {inside}"} if phone else {}),
         )
         context.add_cookies([{"name": "ymt_lang", "value": language, "url": web_url}])
         page = context.new_page()
@@ -109,7 +118,8 @@ def shoot() -> Callable[..., None]:
     SHOTS.mkdir(parents=True, exist_ok=True)
 
     def take(page: Page, name: str, *, axe: bool = True) -> None:
-        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        page.wait_for_load_state()
+        over = page.locator("html").evaluate("root => root.scrollWidth - root.clientWidth")
         page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
         assert over <= 0, f"{name}: {over} px wider than its screen"
         if not axe:

@@ -57,7 +57,7 @@ async def test_a_visit_needs_a_verification_of_its_own(clients, verified) -> Non
     assert refused(his, "POST", "/api/v1/visits", again) == (409, "CARE-1002")
     old = await verified(at=clock.now() - timedelta(minutes=11))
     assert refused(his, "POST", "/api/v1/visits", new_visit(old)) == (409, "CARE-1003")
-    elsewhere, swapped = await verified("h2"), await verified()
+    elsewhere, swapped = await verified("inst-h2"), await verified()
     for strange in (new_visit(elsewhere), new_visit(swapped, vuid="A" * 64), new_visit(swapped, verification_id="x")):
         assert refused(his, "POST", "/api/v1/visits", strange)[0] == 404
     assert refused(clients["app-1"], "POST", "/api/v1/visits", new_visit(found)) == (403, "ACC-1006")
@@ -134,11 +134,11 @@ async def test_a_bill_follows_its_order_and_an_expired_one_gets_a_new_order(clie
     his = clients["his-1"]
     placed = his.create_bill(new_bill(visit["visit_no"]))
     order_no, bill_no = placed["order_no"], placed["bill_no"]
-    hear = tasks.handlers(database)["payments.source_changed"]
+    hear = tasks.handlers(database, None, None)["payments.source_changed"]
 
     async def news(state: str, version: int, **facts: Any) -> str:
         payload = {
-            "institution_id": "h1",
+            "institution_id": "inst-h1",
             "source_kind": "bill",
             "source_id": bill_no,
             "order_no": order_no,

@@ -178,7 +178,12 @@ def test_bills_through_the_sdk(sdk, world):
     place = json.loads(sdk.trade_bill(day, tar_type="")[1])
     shown = sdk.download_bill(place["download_url"])[1].decode()
     dropped = next(each for each in closed["planted"] if each["kind"] == "platform_only")
-    assert (dropped["out_refund_no"] or dropped["transaction_id"] + ",") not in shown
+    state = "`NATIVE,`REFUND," if dropped["out_refund_no"] else "`NATIVE,`SUCCESS,"
+    assert not [
+        line
+        for line in shown.splitlines()
+        if dropped["transaction_id"] + "," in line and state in line and dropped["out_refund_no"] in line
+    ]
     for each in closed["planted"]:
         if each["kind"] not in ("platform_only", "duplicate"):
             assert each["out_trade_no"] in shown
@@ -187,6 +192,64 @@ def test_bills_through_the_sdk(sdk, world):
     assert said(sdk.trade_bill((today + timedelta(days=1)).isoformat())) == (400, "NO_STATEMENT_EXIST")
     with pytest.raises(httpx.HTTPStatusError):
         world.control("/control/wechat/close-day", {"date": day, "kinds": ["weather"]})
+
+
+def test_payment_codes_through_the_sdk(sdk, world):
+    def scan(number: str, ends: str):
+        shown = world.control("/control/wechat/payment-codes", {"ends": ends})
+        scene = {"store_info": {"out_id": "WINDOW-7"}, "device_ip": "10.0.0.1"}
+        payer = {"auth_code": shown["auth_code"]}
+        amount = {"total": 100, "currency": "CNY"}
+        return sdk.pay("门诊缴费", number, amount, payer=payer, scene_info=scene, pay_type=WeChatPayType.CODEPAY)
+
+    status, text = scan("CODE0001", "pays")
+    told = json.loads(text)
+    assert (status, told["trade_state"], told["trade_type"]) == (200, "SUCCESS", "MICROPAY")
+    assert json.loads(scan("CODE0002", "asks")[1])["trade_state"] == "USERPAYING"
+    assert said(scan("CODE0003", "asks_refusing")) == (400, "USERPAYING")
+    assert said(scan("CODE0004", "poor")) == (403, "NOT_ENOUGH")
+    assert said(sdk.close("CODE0002")) == (400, "INVALID_REQUEST")
+    for number in ("CODE0001", "CODE0002", "CODE0003"):
+        assert sdk.codepay_reverse(number)[0] == 204
+        assert json.loads(sdk.query(out_trade_no=number)[1])["trade_state"] == "REVOKED"
+    assert said(sdk.codepay_reverse("NOBODY01")) == (404, "ORDER_NOT_EXIST")
+    assert said(sdk.codepay_reverse("REFUND01")) == (400, "INVALID_REQUEST")
+
+
+def test_fund_flow_bill_through_the_sdk(sdk):
+    day = clock.business_date(clock.now()).isoformat()
+    place = json.loads(sdk.fundflow_bill(day)[1])
+    plain = gzip.decompress(sdk.download_bill(place["download_url"])[1])
+    assert hashlib.sha1(plain).hexdigest() == place["hash_value"]
+    assert len(plain.decode().split("\r\n")[0].split(",")) == 11
+    assert said(sdk.fundflow_bill(day, account_type="FEES")) == (400, "PARAM_ERROR")
+
+
+def test_the_sdk_opens_our_list_of_certificates_and_believes_what_they_sign(sdk, world, caught):
+    serials = [each["serial_no"] for each in world.control("/control/wechat/certificates")]
+    sdk._core._update_certificates()
+    assert [f"{each.serial_number:X}" for each in sdk._core._certificates] == serials
+    world.control("/control/wechat/conditions", {"notice_certificate_percent": 100})
+    url, got = caught
+    sdk.pay("门诊缴费", "CERTIFIED1", {"total": 100}, notify_url=url)
+    world.control("/control/wechat/pay", {"out_trade_no": "CERTIFIED1"})
+    end = time.monotonic() + 5
+    while not got and time.monotonic() < end:
+        time.sleep(0.02)
+    headers, body = got[0]
+    assert headers["Wechatpay-Serial"] == serials[-1]
+    assert sdk.callback(headers, body)["resource"]["out_trade_no"] == "CERTIFIED1"
+    assert sdk.callback(headers, body.replace(b"TRANSACTION", b"TRANSACTIOM")) is None
+
+
+def test_an_identity_that_the_sdk_seals_opens_at_ours(sdk, world):
+    sealed, key_id = sdk._core.encrypt("张三丰"), world.control("/control/wechat/platform-key")["platform_key_id"]
+    assert world._world.wechat.signers.opened(sealed, key_id) == "张三丰"
+
+
+def test_slow_down_in_the_sdk_s_eyes(sdk, world):
+    world.control("/control/wechat/faults", {"frequency_limited": 1})
+    assert said(sdk.query(out_trade_no="NOBODY01")) == (429, "FREQUENCY_LIMITED")
 
 
 def test_somebody_else_s_download_token_is_worthless(sdk, stranger, world):

@@ -8,17 +8,59 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from yimatong.apps.assembly import assemble
 from yimatong.gateways.hl7v2 import reading as hl7_reading
 from yimatong.gateways.hl7v2.messages import Received
 from yimatong.gateways.soap import reading as v3_reading
+from yimatong.kit import clock
+from yimatong.kit.masking import Secret
+from yimatong.payments import accounts
+from yimatong.payments.channels.base import ChannelAccount
+from yimatong.sandbox.medical.enrolment import institution_keys
 from yimatong_sdk import ApiError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from core_world import HOSPITAL, client, core_url, secrets_of, settings, world  # noqa: F401
+from core_world import HOSPITAL, client, core_url, merchant, secrets_of, world  # noqa: F401
+from core_world import settings as plain_settings  # noqa: F401
 
 PAGE = "docs/integrator.md"
+
+
+@pytest.fixture(scope="module")
+def settings(plain_settings, world):  # noqa: F811
+    return msgspec.structs.replace(plain_settings, insurance_base_url=f"{world.url}/insurance")
+
+
+@pytest.fixture(scope="module")
+def insurance(settings, world, merchant, run_async):  # noqa: F811
+    """Hospital 1 has medical insurance beside WeChat Pay."""
+    keys, private_key = institution_keys(fixmedins_code="H61010000077")
+    shown = world.control("/control/insurance/institutions", msgspec.to_builtins(keys))
+    kept = {
+        "private_key": private_key,
+        "app_secret": keys.app_secret,
+        "platform_public_key": shown["platform_public_key"],
+    }
+
+    async def enter():
+        parts = assemble(settings)
+        account = ChannelAccount(
+            account_id=f"insurance-{HOSPITAL}",
+            institution_id=HOSPITAL,
+            channel="insurance",
+            merchant_id=keys.fixmedins_code,
+            app_id=keys.app_id,
+            secrets={name: Secret(value) for name, value in kept.items()},
+            profile={"fixmedins_code": keys.fixmedins_code},
+        )
+        async with parts.db.transaction() as connection:
+            await accounts.put_account(connection, parts.vault, account, now=clock.now())
+        await parts.close()
+
+    run_async(enter())
 
 
 @pytest.fixture(scope="module")
@@ -64,21 +106,30 @@ def steps(text):
             yield found[1], found[2], {name for row in rows for name in re.findall(r"`(\w+)`", row)}
 
 
-def test_every_request_is_accepted_and_answers_what_its_table_says(text_of, client):  # noqa: F811
+def test_every_request_is_accepted_and_answers_what_its_table_says(text_of, client, insurance, world):  # noqa: F811
     his, known, seen = client("his-1"), {"institution": HOSPITAL}, []
+    known["payment_code"] = world.control("/control/wechat/payment-codes", {"ends": "pays"})["auth_code"]
     for target, body, named in steps(text_of(PAGE)):
         for name, value in known.items():
+            target = target.replace(f"{{{name}}}", str(value))  # noqa: PLW2901
             body = body.replace(f"{{{name}}}", str(value))  # noqa: PLW2901
         answer = his.call("POST", target, json.loads(body))
         assert set(answer) == named, target
         seen.append(target)
-        known |= {name: answer[name] for name in ("vuid", "text") if answer.get(name)}
+        known |= {name: answer[name] for name in ("vuid", "text", "order_no") if answer.get(name)}
+        if target.endswith("/legs"):
+            assert 0 < answer["cash_fen"] < answer["amount_fen"]
+        if target.endswith("/attempts"):
+            assert answer["qr_text"].startswith("weixin://")
+            assert his.take_back(known["order_no"])["state"] == "created"
+        if target.endswith("/scan"):
+            assert (answer["by"], answer["state"]) == ("payment_code", "paid")
         if target.endswith("/verify"):
             known["record_id"] = answer["record_id"]
             with pytest.raises(ApiError) as again:
                 his.call("POST", target, json.loads(body))
             assert (again.value.http_status, again.value.code) == (409, "CRD-2004")
-    assert len(seen) == 11
+    assert len(seen) == 16
 
 
 def test_the_lines_with_the_sdk_do_what_the_requests_do(blocks, client):  # noqa: F811
@@ -96,6 +147,15 @@ def test_the_lines_with_the_sdk_do_what_the_requests_do(blocks, client):  # noqa
     assert [each["person"]["mpi_ref"] for each in names["likely"]["candidates"]] == [hers]
     assert (names["told"]["scope"], names["told"]["mpi_ref"], names["told"]["state"]) == ("person", hers, "active")
     assert names["client"].read_person(hers)["person"]["name"] == "周小燕"
+
+
+def test_the_lines_about_payments_do_what_they_say(blocks, client, insurance):  # noqa: F811
+    (program,) = blocks(PAGE, "python payments")
+    names = {"client": client("his-1")}
+    exec(compile(program, PAGE, "exec"), names)
+    assert {"wechat", "insurance"} <= {each["channel"] for each in names["offers"]}
+    assert names["begun"]["qr_text"].startswith("weixin://")
+    assert (names["stands"]["state"], names["ended"]["state"]) == ("paying", "closed")
 
 
 def test_its_messages_are_read(blocks):

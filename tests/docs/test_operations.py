@@ -15,7 +15,21 @@ import typer
 import yimatong
 from yimatong.access.caller import PERMISSIONS
 from yimatong.apps.schedule import schedule
-from yimatong.cli import demo, domains, imports, keys, main, match, national, outbox, ports, reconcile, records, verify
+from yimatong.cli import (
+    channels,
+    demo,
+    domains,
+    imports,
+    keys,
+    main,
+    match,
+    national,
+    outbox,
+    ports,
+    reconcile,
+    records,
+    verify,
+)
 from yimatong.cli.processes import PROCESSES
 from yimatong.kit.log import LogRef
 from yimatong.kit.settings import Settings
@@ -59,7 +73,7 @@ def commands(group, name="ymt"):
 
 
 def test_every_command_is_described(text_of):
-    for module in (reconcile, imports, demo, verify, records, keys, outbox, match, domains, national):
+    for module in (reconcile, imports, demo, verify, records, keys, outbox, match, domains, national, channels):
         module.register(main.app)
     known = set(commands(typer.main.get_command(main.app)))
     assert {"ymt up", "ymt keys propose", "ymt records archive"} <= known

@@ -16,10 +16,13 @@ from yimatong.crypto import keys
 from yimatong.crypto.devices.base import Component, KeyUsage
 from yimatong.crypto.devices.soft import SoftDevice
 from yimatong.crypto.gm import sm4
+from yimatong.payments.administration import keys as account_keys
+from yimatong.payments.service_channels import keyring
 from yimatong_sdk import AnswerNotGenuine, Signer
 from yimatong_sdk import offline as sdk_offline
 
 CODES, API, WEBHOOKS = "docs/spec/codes.md", "docs/spec/api.md", "docs/spec/webhooks.md"
+SERVICES = "docs/spec/service-channels.md"
 
 
 def sm3(data):
@@ -168,6 +171,27 @@ def test_worked_signatures(blocks, name):
             )
         assert facts["signature"] == hmac_sm3(secret, text)
         assert facts["signature"] == request_auth.sign(secret, text)
+
+
+def test_proof_of_an_order(blocks):
+    (facts,) = map(read, zip(blocks(SERVICES, "vector"), strict=True))
+    parts = [facts[name] for name in ("merchant_no", "terminal_no", "source_no", "amount_fen")]
+    text = "".join(f"{part}\n" for part in parts).encode()
+    assert facts["proof"] == hmac_sm3(bytes.fromhex(facts["key"]), text)
+    merchant_no, terminal_no, source_no, amount_fen = parts
+    made = keyring.proof_text(
+        merchant_no=merchant_no, terminal_no=terminal_no, source_no=source_no, amount_fen=int(amount_fen)
+    )
+    assert facts["proof"] == keyring.proof(facts["key"], made)
+
+
+def test_table_of_keys_that_change_over(text_of):
+    table = text_of(SERVICES).split("| channel | replaced | kept as |")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", table, re.MULTILINE)
+    told = {
+        channel: dict(zip(*(re.findall(r"`(\w+)`", cell) for cell in cells), strict=True)) for channel, *cells in rows
+    }
+    assert told == {channel: dict(pairs) for channel, pairs in account_keys.BEFORE.items()}
 
 
 @pytest.mark.parametrize("name", [CODES, API, WEBHOOKS])

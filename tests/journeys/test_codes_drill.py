@@ -6,7 +6,11 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from yimatong.cli.places import CHECKOUT
+
+pytestmark = pytest.mark.timeout(900)
 
 
 def test_the_quick_codes_drill_takes_nothing_forged_and_sees_every_planted_bug() -> None:

@@ -6,7 +6,11 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from yimatong.cli.places import CHECKOUT
+
+pytestmark = pytest.mark.timeout(900)
 
 
 def test_the_quick_key_drill_refuses_no_good_code_and_loses_nothing() -> None:

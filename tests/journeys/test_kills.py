@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 FIGURE = re.compile(
     r"figure: kills kills=(\d+) payment=(\d+) database=(\d+) acknowledged=(\d+) lost=0 doubled=0 seconds=\d+ seed=\d+"

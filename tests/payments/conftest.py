@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from litestar.di import Provide
 
 from yimatong.access.caller import Caller
 from yimatong.crypto.devices.soft import SoftDevice
 from yimatong.crypto.vault import Vault
-from yimatong.kit import clock, web
+from yimatong.kit import clock
 from yimatong.kit.db import Database
 from yimatong.kit.http import Outbound
 from yimatong.kit.masking import Secret
@@ -23,10 +23,14 @@ from yimatong.payments import accounts
 from yimatong.payments.channels.base import ChannelAccount, ChannelPayment, PaymentStatus
 from yimatong.payments.channels.wechat.channel import WeChatPay
 from yimatong.payments.desk import Desk
-from yimatong.payments.notices.endpoints import ROUTES as NOTICES
 from yimatong.payments.orders import service as orders
 from yimatong.payments.orders.schemas import Item, NewOrder
 from yimatong.sandbox.local import LocalWorld
+
+sys.path.insert(0, str(Path(__file__).parent / "channels"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from notice_routes import notice_routes
 
 APPID = "wx8888888888888888"
 MERCHANTS = {"hospital-1": "1900000109", "hospital-2": "1900000110"}
@@ -68,16 +72,7 @@ def notify_url(world: LocalWorld, keystore: Path, database_url: str, serve: Call
             web_base="",
         )
 
-        def give() -> Any:
-            return desk
-
-        return web.build(
-            NOTICES,
-            openapi=None,
-            ready_checks=[],
-            dependencies={"desk": Provide(give, sync_to_thread=False)},
-            on_shutdown=[desk.db.close],
-        )
+        return notice_routes(desk)
 
     return serve(build)
 

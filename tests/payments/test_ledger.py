@@ -20,7 +20,7 @@ amounts = st.integers(1, 10**12)
 def test_every_posting_adds_up_to_zero(amount_fen, late) -> None:
     of = {"institution_id": "h", "amount_fen": amount_fen}
     postings = [
-        ledger.payment_arrived(attempt_no="A", channel="wechat", late=late, **of),
+        ledger.payment_arrived(attempt_no="A", shares={"wechat": amount_fen}, institution_id="h", late=late),
         ledger.refund_asked(refund_no="R", late=late, **of),
         ledger.refund_arrived(refund_no="R", channel="wechat", **of),
         ledger.refund_dropped(refund_no="R", late=late, **of),
@@ -32,6 +32,15 @@ def test_every_posting_adds_up_to_zero(amount_fen, late) -> None:
         for entry in posting.entries:
             accounts[entry.account] = accounts.get(entry.account, 0) + entry.amount_fen
     assert set(accounts.values()) == {0}, "paid and returned leaves nothing anywhere"
+
+
+@given(amounts, amounts, st.sampled_from([True, False]))
+def test_money_of_two_payers_is_owed_by_each(own_fen, insured_fen, late) -> None:
+    shares = {"wechat": own_fen, "insurance": insured_fen}
+    posting = ledger.payment_arrived(attempt_no="W", shares=shares, institution_id="h", late=late)
+    owed = {entry.account: entry.amount_fen for entry in posting.entries if entry.amount_fen > 0}
+    assert owed == {"channel:wechat:h": own_fen, "channel:insurance:h": insured_fen}
+    assert sum(entry.amount_fen for entry in posting.entries) == 0
 
 
 ONE_SIDED = (Entry(account="a", amount_fen=5),)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
 from yimatong.access.caller import PLATFORM, Scope
 from yimatong.kit import clock
-from yimatong.payments import history, ledger, settlement
+from yimatong.kit.errors import PartyOutcomeUnknown
+from yimatong.payments import asking, history, ledger, settlement
 from yimatong.payments.cashier import service as cashier
 from yimatong.payments.cashier.schemas import NewAttempt
 from yimatong.payments.channels.base import ChannelRefund, Notice, PaymentStatus, RefundStatus, Scene
@@ -45,10 +47,14 @@ async def movements(desk, order_no: str) -> list[str]:
 
 
 async def topics(desk, order_no: str) -> list[str]:
+    """What the hospital is told; receipts are asked for beside it."""
     return [
         row[0]
         for row in await rows(
-            desk, "SELECT topic FROM kit_outbox WHERE payload->>'order_no' = :o ORDER BY id", o=order_no
+            desk,
+            "SELECT topic FROM kit_outbox WHERE payload->>'order_no' = :o "
+            "AND topic <> 'payments.receipt_due' ORDER BY id",
+            o=order_no,
         )
     ]
 
@@ -172,6 +178,36 @@ async def test_failed_attempt_frees_the_order_and_later_money_is_still_taken(des
     await settlement.settle(desk.db, where, gone, cause="query", now=clock.now())
     assert (await view(desk, order_no)).state == "paid"
     await balanced(desk)
+
+
+async def test_an_old_notice_of_an_ended_attempt_is_asked_about_first(desk, place, account, said) -> None:
+    order_no = await place()
+    attempt_no = await started(desk, order_no)
+    where = await account()
+    await desk.channel("wechat").close(where, (await asking._attempt(desk, attempt_no)).placed, now=clock.now())
+    await asking.ask_attempt(desk, attempt_no, now=clock.now())
+    assert (await view(desk, order_no)).state == "created"
+    told = Notice(notice_id="n-old", payment=said(attempt_no))
+    with pytest.raises(settlement.AskFirst):
+        await settlement.settle_notice(desk.db, where, told, now=clock.now())
+    await asking.confirm(desk, attempt_no, now=clock.now())
+    assert (await view(desk, order_no)).state == "created"
+    assert await movements(desk, order_no) == []
+
+
+async def test_a_notice_of_money_after_all_comes_again_while_the_channels_queries_lag(
+    desk, place, account, said
+) -> None:
+    attempt_no = await started(desk, await place())
+    where, now = await account(), clock.now()
+    gone = said(attempt_no, status=PaymentStatus.FAILED, amount_fen=0)
+    await settlement.settle(desk.db, where, gone, cause="query", now=now)
+    with pytest.raises(PartyOutcomeUnknown):  # it can still be paid: this is no answer to a notice that it was
+        await asking.confirm(desk, attempt_no, paid_at=now - timedelta(hours=1), now=now)
+    await desk.channel("wechat").close(where, (await asking._attempt(desk, attempt_no)).placed, now=now)
+    with pytest.raises(PartyOutcomeUnknown):
+        await asking.confirm(desk, attempt_no, paid_at=now - timedelta(seconds=10), now=now)
+    await asking.confirm(desk, attempt_no, paid_at=now - timedelta(seconds=301), now=now)
 
 
 async def test_refunds_never_exceed_what_was_paid(desk, place, account, said, callers) -> None:

@@ -13,7 +13,7 @@ from yimatong.access.caller import PLATFORM
 from yimatong.kit import clock
 from yimatong.kit.clock import business_date, day_bounds
 from yimatong.kit.errors import PartyOutcomeUnknown
-from yimatong.payments import asking, ledger, queries, tasks
+from yimatong.payments import asking, ledger, queries, returning, tasks
 from yimatong.payments.cashier import service as cashier
 from yimatong.payments.cashier.schemas import NewAttempt
 from yimatong.payments.channels.base import Scene
@@ -189,7 +189,7 @@ async def test_refund_in_two_parts_through_a_lost_answer(desk, place, control, c
             made = await refunds.ask(connection, new, caller=callers.his(1), now=clock.now())
         if number == "r-1":
             await control("faults", {"timeout_after_acting": 1, "hang_s": 3.0, "drop_notices": -1})
-        await asking.ask_refund(desk, made.refund_no, now=clock.now())
+        await returning.ask_refund(desk, made.refund_no, now=clock.now())
         if number == "r-1":
             async with desk.db.read() as connection:
                 state = await connection.execute(
@@ -202,7 +202,7 @@ async def test_refund_in_two_parts_through_a_lost_answer(desk, place, control, c
             if found.refunds[-1].state == "succeeded":
                 break
             await asyncio.sleep(0.1)
-            await asking.ask_refund(desk, made.refund_no, now=clock.now())
+            await returning.ask_refund(desk, made.refund_no, now=clock.now())
     assert (found.state, found.refunded_fen) == ("refunded", 1000)
     assert len([each for each in await control("refunds") if each["out_trade_no"] == begun.attempt_no]) == 2
     await settled_books(desk)

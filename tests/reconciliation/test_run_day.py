@@ -16,7 +16,7 @@ from yimatong.access.caller import PLATFORM, Caller, Scope
 from yimatong.kit import clock
 from yimatong.kit.clock import business_date
 from yimatong.kit.settings import Settings
-from yimatong.payments import asking
+from yimatong.payments import asking, returning
 from yimatong.payments.cashier import service as cashier
 from yimatong.payments.cashier.schemas import NewAttempt
 from yimatong.payments.channels.base import Scene
@@ -54,10 +54,10 @@ async def give_back(desk, world, order_no: str, amount_fen: int) -> None:
     new = NewRefund(order_no=order_no, request_no=secrets.token_hex(8), amount_fen=amount_fen, reason="退费")
     async with desk.db.transaction() as connection:
         asked = await refunds.ask(connection, new, caller=HIS, now=clock.now())
-    await asking.ask_refund(desk, asked.refund_no, now=clock.now())
+    await returning.ask_refund(desk, asked.refund_no, now=clock.now())
     arrived = {"mchid": "1900000109", "out_refund_no": asked.refund_no, "status": "SUCCESS"}
     await asyncio.to_thread(world.control, "/control/wechat/settle-refund", arrived)
-    await asking.ask_refund(desk, asked.refund_no, now=clock.now())
+    await returning.ask_refund(desk, asked.refund_no, now=clock.now())
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import date, datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -79,6 +80,14 @@ async def put(
     return mpi
 
 
+_COUNT = count(secrets.randbelow(400))
+
+
+def _fresh(below: int) -> int:
+    """Return a sequence of identity numbers, from 100 on, that comes again only after ``below`` others."""
+    return 100 + next(_COUNT) % below
+
+
 class Index:
     """What was put in, and the ids of the reviews by a name."""
 
@@ -91,7 +100,7 @@ class Index:
         now = clock.now()
         mark = secrets.randbelow(80) + 10
         address = "新疆维吾尔自治区喀什地区莎车县城中街道古勒巴格社区文化路一百二十八号院三单元五〇二室"
-        long_id = number(f"6531251978{mark % 12 + 1:02d}02{secrets.randbelow(900) + 100}")
+        long_id = number(f"6531251978{mark % 12 + 1:02d}02{_fresh(900):03d}")
         pairs = {
             "alike": (
                 [
@@ -103,9 +112,9 @@ class Index:
                 "1", date(1978, mark % 12 + 1, 2), ALIKE, (), "probable", VILLAGE,
             ),
             "twins": (
-                [(facts("王小明", id_number=number(f"610102201503{mark % 20 + 10}{secrets.randbelow(400) + 100}"),
+                [(facts("王小明", id_number=number(f"610102201503{mark % 20 + 10}{_fresh(400):03d}"),
                         phone="13800138001", address="陕西省西安市新城区示范路 1 号"), "his-1", 3)],
-                [(facts("王小亮", id_number=number(f"610102201503{mark % 20 + 10}{secrets.randbelow(400) + 500}"),
+                [(facts("王小亮", id_number=number(f"610102201503{mark % 20 + 10}{_fresh(400) + 400:03d}"),
                         phone="13800138001", address="陕西省西安市新城区示范路 1 号"), "his-1", 3)],
                 "1", date(2015, 3, mark % 20 + 10), TWINS, ("twins", "two_valid_ids"), "cluster_conflict", HOSPITAL,
             ),

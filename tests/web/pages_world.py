@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from cashier_world import address_settings
 from stage import PASSWORD, Stage
 
 from yimatong.apps import web
@@ -31,7 +32,7 @@ def stage(
                 keystore_passphrase="a passphrase of the tests",
                 web_session_key="5a" * 32,
                 addresses=Addresses(sandbox=world.url, sandbox_control=world.control_url),
-                wechat_base_url=world.url,
+                **address_settings(world),
             ),
             world,
         )

@@ -72,18 +72,17 @@ class Stage:
             lambda tx, _: sessions.make_link(tx, subject=subject, purpose=purpose, lifetime_s=300, now=clock.now())
         )
 
-    async def bill(self, *, fen: int = 12_850, description: str = "门诊缴费", items: list[Item] | None = None) -> str:
-        """Place an order at the hospital and return its number."""
+    async def bill(
+        self, *, fen: int = 12_850, description: str = "门诊缴费", items: list[Item] | None = None, **more: Any
+    ) -> str:
+        """Place an order at the hospital and return its number; ``more`` of a ``Demand``."""
         lines = items or [Item(name="诊察费", amount_fen=1500), Item(name="血常规", amount_fen=fen - 1500, quantity=1)]
-        demand = Demand(
-            institution_id=HOSPITAL,
-            caller_id="his-1",
-            source_kind="direct",
-            source_id=f"B{random.getrandbits(60):X}",
-            description=description,
-            items=lines,
-            amount_fen=sum(item.amount_fen for item in lines),
-        )
+        facts: dict[str, Any] = {
+            "institution_id": HOSPITAL, "caller_id": "his-1", "source_kind": "direct",
+            "source_id": f"B{random.getrandbits(60):X}", "description": description, "items": lines,
+            "amount_fen": sum(item.amount_fen for item in lines),
+        }  # fmt: skip
+        demand = Demand(**(facts | more))
         placed = await self.act(
             lambda tx, parts: orders.create(tx, demand, desk=desk_of(parts, self.settings), now=clock.now())
         )
@@ -238,7 +237,8 @@ class Stage:
                     "order_no": f"P{day:%Y%m%d}{number:012d}", "institution_id": HOSPITAL if number % 4 else VILLAGE,
                     "caller_id": "his-1", "source_kind": "direct", "source_id": f"S{number}", "vuid": None,
                     "description": draw.choice(_THINGS),
-                    "items": [{"name": "合计", "amount_fen": fen, "quantity": 1}], "amount_fen": fen, "state": state,
+                    "items": [{"name": "合计", "amount_fen": fen, "quantity": 1}], "amount_fen": fen, "cash_fen": fen,
+                    "state": state,
                     "expires_at": at + timedelta(minutes=30), "paid_fen": fen if paid else 0,
                     "refund_reserved_fen": back, "refunded_fen": back, "paid_attempt_no": None,
                     "paid_channel": draw.choice(["wechat", "wechat", "wechat", "alipay", "unionpay"]) if paid else None,

@@ -42,7 +42,7 @@ def test_computer_shows_a_code_then_paid(visitor, cashier, stage, run_async):
     assert visitor.submit("/cashier/pay", channel="wechat").headers["location"] == "/cashier"
     text = _page(visitor)
     assert 'data-face="wait"' in text
-    assert "请用微信支付扫一扫" in text
+    assert "请打开手机微信，扫一扫付款" in text
     assert 'shape-rendering="crispEdges"' in text
     seen = text.split('hx-get="/cashier/state?seen=')[1].split('"')[0]
     waiting = visitor.get(f"/cashier/state?seen={seen}")
@@ -71,7 +71,7 @@ def test_phone_jumps(visitor, cashier):
     visitor.submit("/cashier/pay", channel="wechat")
     text = _page(visitor)
     assert 'id="jump"' in text
-    assert "打开微信支付" in text
+    assert "打开微信" in text
 
 
 def test_asking_by_hand_finds_the_payment(visitor, cashier, stage):
@@ -117,7 +117,9 @@ def test_faces(visitor, cashier, stage, run_async, values, face):  # noqa: PLR09
     assert f'data-face="{face}"' in text
     assert 'action="/cashier/pay"' not in text
     if face == "refunded":
-        assert "已退 ¥ 50.00" in text
+        assert "已部分退款" in text
+        assert "¥</small>50.00" in text
+        assert "共支付 ¥ 128.50" in text
 
 
 def test_refusals_are_told_in_place(visitor, cashier):

@@ -11,7 +11,9 @@ from typing import Any, Self
 
 import httpx
 
+from yimatong_sdk.care import CareCalls
 from yimatong_sdk.errors import ApiError, PlatformUnreachable
+from yimatong_sdk.payments import PaymentCalls
 from yimatong_sdk.signing import Signer
 
 _UNSIGNED = frozenset({401, 403, 413, 503, 504})
@@ -21,7 +23,7 @@ _HTTP_ERROR = 400
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0)
 
 
-class Client:
+class Client(CareCalls, PaymentCalls):
     """A caller of the platform: an app, an institution's system or a reading terminal.
 
     Every write carries an idempotency key; a call that got no answer is sent again with the same key and a fresh nonce,
@@ -337,26 +339,6 @@ class Client:
         """Change the state of a physical card: report it lost, take it back, and so on."""
         target = f"/api/v1/physical-cards/{card_id}/state"
         return self.call("POST", target, dict(change), idempotency_key=idempotency_key)
-
-    def register_visit(self, visit: Mapping[str, Any], *, idempotency_key: str | None = None) -> Any:
-        """Register a visit of the resident whose code was verified here."""
-        return self.call("POST", "/api/v1/visits", dict(visit), idempotency_key=idempotency_key)
-
-    def create_bill(self, bill: Mapping[str, Any], *, idempotency_key: str | None = None) -> Any:
-        """Ask for payment of a visit's bill; returns the order and the cashier's address."""
-        return self.call("POST", "/api/v1/bills", dict(bill), idempotency_key=idempotency_key)
-
-    def read_order(self, order_no: str) -> Any:
-        """Return a payment order of this institution."""
-        return self.call("GET", f"/api/v1/orders/{order_no}")
-
-    def create_refund(self, refund: Mapping[str, Any], *, idempotency_key: str | None = None) -> Any:
-        """Ask for a refund of a paid order."""
-        return self.call("POST", "/api/v1/refunds", dict(refund), idempotency_key=idempotency_key)
-
-    def read_refund(self, refund_no: str) -> Any:
-        """Return a refund of this institution."""
-        return self.call("GET", f"/api/v1/refunds/{refund_no}")
 
 
 def _api_error(reply: httpx.Response) -> ApiError:

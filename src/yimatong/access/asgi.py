@@ -10,8 +10,7 @@ import msgspec
 
 from yimatong.access import request_auth
 from yimatong.crypto.gm.sm3 import HmacSm3
-from yimatong.kit.errors import BodyTooLarge, PlatformError, UnexpectedFailure
-from yimatong.kit.log import KitLog
+from yimatong.kit.errors import BodyTooLarge, PlatformError
 from yimatong.kit.web import PROBLEM_JSON, language_of, problem
 
 ASGIScope = MutableMapping[str, Any]
@@ -58,9 +57,8 @@ class Answer:
 
 def problem_answer(error: PlatformError, *, request_id: str, headers: Mapping[str, str]) -> Answer:
     """Return the problem document of an error that ended a request before the application."""
-    if isinstance(error, UnexpectedFailure):
-        KitLog.REQUEST_FAILED.emit(request_id=request_id, cause=error.audit)
-    document = problem(error, request_id=request_id, language=language_of(headers.get("accept-language", "")))
+    language = language_of(headers.get("accept-language", ""))
+    document = problem(error, request_id=request_id, language=language)
     body = msgspec.json.encode(document)
     retry = [] if error.retry_after_s is None else [(b"retry-after", b"%d" % error.retry_after_s)]
     return Answer(
@@ -68,6 +66,7 @@ def problem_answer(error: PlatformError, *, request_id: str, headers: Mapping[st
         [
             (b"content-type", PROBLEM_JSON.encode()),
             (b"content-length", b"%d" % len(body)),
+            (b"content-language", b"en" if language == "en" else b"zh-CN"),
             (b"cache-control", b"no-store"),
             *retry,
         ],

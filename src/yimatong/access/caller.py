@@ -24,6 +24,11 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
             "records:read",
             "pages:link",
             "orders:read",
+            "orders:pay",
+            "payables:read",
+            "payables:pay",
+            "agreements:read",
+            "agreements:write",
             "persons:register",
             "persons:read",
             "persons:subscribe",
@@ -59,6 +64,12 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
             "bills:read",
             "orders:read",
             "orders:write",
+            "orders:pay",
+            "orders:scan",
+            "payables:read",
+            "payables:pay",
+            "agreements:read",
+            "agreements:write",
             "refunds:write",
             "refunds:read",
             "persons:register",
@@ -84,6 +95,10 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
             "residents:identify",
             "visits:write",
             "bills:read",
+            "orders:pay",
+            "orders:scan",
+            "payables:read",
+            "payables:pay",
         }
     ),
     "front": frozenset(),
@@ -119,6 +134,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     def holder(self) -> str:
         """Return in whose name it acts: its institution, else itself; its references to persons are made for that."""
         return self.institution_id or self.caller_id
+
+    @property
+    def at_counter(self) -> bool:
+        """Say whether it stands in an institution: its own system, a window, a kiosk."""
+        return self.kind in {"institution", "terminal"}
 
     @property
     def scope(self) -> Scope:

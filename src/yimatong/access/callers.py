@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from yimatong.access.caller import Caller
@@ -170,18 +170,49 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
 
 async def webhook_of(connection: Connection, vault: Vault, institution_id: str) -> Webhook | None:
     """Return the webhook of an institution's system, or None when it registered none."""
-    row = (
-        await connection.execute(
-            select(caller.c.caller_id, caller.c.webhook_url, caller.c.secret_sealed)
-            .where(caller.c.institution_id == institution_id, caller.c.webhook_url.is_not(None))
-            .order_by(caller.c.caller_id)
-            .limit(1)
-        )
-    ).first()
+    row = (await connection.execute(_WEBHOOK, {"institution_id": institution_id})).first()
     if row is None:
         return None
     secret = (await vault.sealer("caller-secrets")).unseal(row.secret_sealed, _aad(row.caller_id))
     return Webhook(caller_id=row.caller_id, url=row.webhook_url, secret=Secret(secret.hex()))
+
+
+def webhooks(vault: Vault) -> Callable[[RawConnection, Sequence[str]], Awaitable[Answers[Webhook | None]]]:
+    """Return the work of a batch that reads the webhooks of institutions; each as ``webhook_of``."""
+
+    async def work(connection: RawConnection, ids: Sequence[str]) -> Answers[Webhook | None]:
+        cursor = await connection.execute(_WEBHOOKS, (texts(sorted(set(ids))),))
+        sealer = await vault.sealer("caller-secrets")
+
+        async def answers() -> Sequence[Webhook | Exception | None]:
+            rows: Sequence[Any] = await cursor.fetchall()
+            found = {row[0]: _webhook(sealer, *row[1:]) for row in rows}
+            return [found.get(institution_id) for institution_id in ids]
+
+        return answers
+
+    return work
+
+
+def _webhook(sealer: Sealer, caller_id: str, url: str, sealed: bytes) -> Webhook | PlatformError:
+    """A secret that does not open fails its own institution's messages and no others."""
+    try:
+        secret = sealer.unseal(bytes(sealed), _aad(caller_id))
+    except PlatformError as broken:
+        return broken
+    return Webhook(caller_id=caller_id, url=url, secret=Secret(secret.hex()))
+
+
+_WEBHOOKS: Final = """
+    SELECT DISTINCT ON (institution_id) institution_id, caller_id, webhook_url, secret_sealed FROM access_caller
+    WHERE institution_id = ANY(%s::text[]) AND webhook_url IS NOT NULL ORDER BY institution_id, caller_id
+"""
+_WEBHOOK: Final = text(
+    """
+    SELECT caller_id, webhook_url, secret_sealed FROM access_caller
+    WHERE institution_id = :institution_id AND webhook_url IS NOT NULL ORDER BY caller_id LIMIT 1
+    """
+)
 
 
 async def acting_for(connection: Connection, who: Caller) -> list[str]:

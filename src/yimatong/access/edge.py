@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import msgspec
 from litestar import Request, Response
@@ -45,14 +45,15 @@ from yimatong.access.errors import (
     NotSigned,
     TimestampOutOfWindow,
 )
-from yimatong.access.shared import Payload, SharedRead, SharedWrite
+from yimatong.access.shared import Payload, SharedRead, SharedWrite, route_noted
 from yimatong.crypto.gm.sm3 import HmacSm3
 from yimatong.crypto.vault import Vault
-from yimatong.kit import audit, clock
+from yimatong.kit import clock
 from yimatong.kit.db import Batch, Connection, Database
 from yimatong.kit.errors import BodyTooLarge, DatabaseUnavailable, InvalidInput, PlatformError
 from yimatong.kit.ids import new_id
-from yimatong.kit.web import PROBLEM_JSON, Problem, translate
+from yimatong.kit.together import Piece, together
+from yimatong.kit.web import PROBLEM_JSON, Problem, log_failure, translate
 
 _READ_HEADERS = frozenset({b"authorization", b"idempotency-key", b"ymt-front", b"accept-language"})
 
@@ -62,25 +63,28 @@ Shape = TypeVar("Shape", bound=msgspec.Struct)
 class Call:
     """One authenticated request: who calls, when, and the transaction it runs in."""
 
-    def __init__(self, *, caller: Caller, db: Database, vault: Vault, request: Request[Any, Any, Any]) -> None:
-        """Read what the edge left in the request."""
-        state = request.scope["state"]
-        self.caller = caller
+    def __init__(self, *, scope: ASGIScope, db: Database, vault: Vault, action: str, personal: bool) -> None:
+        """Read what the edge left in the scope; ``action`` is the route's permission."""
+        state = scope["state"]
+        self.caller: Caller = state["caller"]
         self.db = db
         self.vault = vault
         self.now: datetime = state["now"]
         self.request_id: str = state["request_id"]
-        self._key: str = state["idempotency_key"]
-        self._scope = request.scope
-        self._target = target(cast("ASGIScope", request.scope))
-        self._action: str = str(request.route_handler.opt["permission"])
-        self._personal: bool = request.route_handler.opt.get("reads") == "personal"
-        self._path = request.url.path
+        self.nonce: str = state["nonce"]
+        self.key: str = state["idempotency_key"]
+        """The caller's idempotency key; empty when it sent none."""
+        self._scope = scope
+        self._action = action
+        self._personal = personal
+        self._path: str = scope["path"]
 
-    @property
-    def key(self) -> str:
-        """Return the caller's idempotency key; empty when it sent none."""
-        return self._key
+    @classmethod
+    def of(cls, request: Request[Any, Any, Any], *, db: Database, vault: Vault) -> Self:
+        """Return the call of a request that came by the framework."""
+        opt = request.route_handler.opt
+        action, personal = str(opt["permission"]), opt.get("reads") == "personal"
+        return cls(scope=cast("ASGIScope", request.scope), db=db, vault=vault, action=action, personal=personal)
 
     async def read(self, query: Callable[[Connection], Awaitable[Shape]]) -> Shape:
         """Run a query; where the route reads personal data the audit row is written with it."""
@@ -105,11 +109,11 @@ class Call:
         async with self.db.transaction() as connection:
             slot = await self._slot()
             first = await slot.take(connection, now=self.now)
-            if first is None or self._personal:
-                await self.note(connection)
             if first is None:
                 first = status, msgspec.json.encode(await verb(connection))
-                await slot.keep(connection, *first)
+                await together(connection, self.noting(), slot.keeping(*first))
+            elif self._personal:
+                await self.note(connection)
         return _json(first)
 
     async def write_shared(
@@ -120,11 +124,10 @@ class Call:
         Raises:
             IdempotencyKeyMissing, IdempotencyKeyReused: see ``write``.
         """
-        idempotency.require(self._key)
         write = SharedWrite(
             caller=self.caller,
-            key=self._key,
-            digest=idempotency.digest(self._scope["method"], self._target, self._scope["state"]["body"]),
+            key=self.key,
+            digest=self._digest(),
             request_id=self.request_id,
             action=self._action,
             path=self._path,
@@ -161,22 +164,19 @@ class Call:
         return None if first is None else _json(first)
 
     async def _slot(self) -> idempotency.Slot:
-        idempotency.require(self._key)
-        digest = idempotency.digest(self._scope["method"], self._target, self._scope["state"]["body"])
-        return idempotency.Slot(self.caller.caller_id, self._key, digest, await self.vault.sealer("answers"))
+        return idempotency.Slot(self.caller.caller_id, self.key, self._digest(), await self.vault.sealer("answers"))
+
+    def _digest(self) -> bytes:
+        idempotency.require(self.key)
+        return idempotency.digest(self._scope["method"], target(self._scope), self._scope["state"]["body"])
 
     async def note(self, connection: Connection) -> None:
         """Write this request's audit row into an open transaction."""
-        await audit.record(
-            connection,
-            actor=self.caller.caller_id,
-            institution_id=self.caller.institution_id,
-            action=self._action,
-            object_kind="route",
-            object_id=self._path,
-            request_id=self.request_id,
-            now=self.now,
-        )
+        await together(connection, self.noting())
+
+    def noting(self) -> Piece:
+        """Return the piece of :meth:`note`, for a statement that writes more."""
+        return route_noted(self.caller, action=self._action, path=self._path, request_id=self.request_id, now=self.now)
 
 
 def _json(answer: tuple[int, bytes]) -> Response[bytes]:
@@ -223,8 +223,11 @@ _EVERYWHERE: tuple[type[PlatformError], ...] = (
 )
 
 
-def require_permission(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Guard of every route: the caller must have the permission that the route names."""
+async def require_permission(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard of every route: the caller must have the permission that the route names.
+
+    Guards are coroutines: the framework runs plain functions in a thread.
+    """
     if handler.opt.get("public"):
         return
     caller: Caller | None = connection.scope["state"].get("caller")
@@ -233,7 +236,7 @@ def require_permission(connection: ASGIConnection[Any, Any, Any, Any], handler: 
     caller.require(str(handler.opt["permission"]))
 
 
-def require_exact_body(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def require_exact_body(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Guard of every route: the body has exactly the documented types; the framework alone would take ``"5"`` for 5.
 
     Raises:
@@ -294,7 +297,9 @@ class SignedEdge:
             answer = Answer()
             await self._app(scope, replay(body, receive), answer.collect)
         except Exception as error:  # noqa: BLE001 -- the last resort of the edge: every failure gets its problem document
-            answer = problem_answer(translate(error), request_id=state["request_id"], headers=headers)
+            refusal = translate(error)
+            log_failure(error, refusal, request_id=state["request_id"], path=scope["path"])
+            answer = problem_answer(refusal, request_id=state["request_id"], headers=headers)
         await answer.send(send, signer=signer, now=now, request_id=state["request_id"])
 
     async def authenticate(

@@ -10,14 +10,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import delete, select, text, tuple_
 
 from yimatong.access.errors import IdempotencyKeyMissing, IdempotencyKeyReused
 from yimatong.access.models import idempotency
 from yimatong.crypto.gm.sm3 import sm3
 from yimatong.crypto.sealing import Sealer
 from yimatong.kit.db import Connection
+from yimatong.kit.together import Piece, together
 
 _KEY_LENGTH_MAX = 64
 KEPT: Final = timedelta(days=7)
@@ -65,12 +65,8 @@ class Slot:
         Raises:
             IdempotencyKeyReused: the key stands for another request.
         """
-        taken = await connection.execute(
-            insert(idempotency)
-            .values(caller_id=self._caller_id, key=self._key, request_digest=self._digest, status=0, answer=b"", at=now)
-            .on_conflict_do_nothing()
-            .returning(idempotency.c.key)
-        )
+        place = {"caller_id": self._caller_id, "key": self._key}
+        taken = await connection.execute(_TAKE, {**place, "digest": self._digest, "at": now})
         return None if taken.first() is not None else await self.find(connection)
 
     async def find(self, connection: Connection) -> tuple[int, bytes] | None:
@@ -94,8 +90,21 @@ class Slot:
 
     async def keep(self, connection: Connection, status: int, body: bytes) -> None:
         """Keep the answer beside the write that it tells of."""
-        await connection.execute(
-            update(idempotency)
-            .where(idempotency.c.caller_id == self._caller_id, idempotency.c.key == self._key)
-            .values(status=status, answer=self._sealer.seal(body, self._aad))
-        )
+        await together(connection, self.keeping(status, body))
+
+    def keeping(self, status: int, body: bytes) -> Piece:
+        """Return the piece of :meth:`keep`, for a statement that writes more."""
+        place = {"caller_id": self._caller_id, "key": self._key}
+        return Piece(_KEEP, {**place, "status": status, "answer": self._sealer.seal(body, self._aad)})
+
+
+_TAKE: Final = text(
+    """
+    INSERT INTO access_idempotency (caller_id, key, request_digest, status, answer, at)
+    VALUES (:caller_id, :key, :digest, 0, '', :at) ON CONFLICT DO NOTHING RETURNING key
+    """
+)
+_KEEP: Final = """
+    @kept AS (
+        UPDATE access_idempotency SET status = :status, answer = :answer WHERE caller_id = :caller_id AND key = :key)
+    """

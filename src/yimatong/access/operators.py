@@ -34,9 +34,28 @@ ADMINISTRATORS: Final = frozenset({"system_admin", "security_admin", "audit_admi
 
 PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "system_admin": frozenset(
-        {"console:home", "console:services", "console:live", "console:policies", "console:policies-set"}
+        {
+            "console:home",
+            "console:services",
+            "console:live",
+            "console:policies",
+            "console:policies-set",
+            "console:channels",
+            "console:channels-set",
+            "console:channels-approve",
+            "console:deliveries",
+        }
     ),
-    "security_admin": frozenset({"console:home", "console:operators", "console:callers", "console:key-list"}),
+    "security_admin": frozenset(
+        {
+            "console:home",
+            "console:operators",
+            "console:callers",
+            "console:key-list",
+            "console:channels",
+            "console:channels-approve",
+        }
+    ),
     "audit_admin": frozenset({"console:home", "console:audit"}),
     "reviewer": frozenset({"console:home", "console:callers", "console:rules", "console:rules-approve"}),
     "steward": frozenset(
@@ -64,11 +83,14 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
             "console:policies",
         }
     ),
-    "finance": frozenset({"console:home", "console:payments", "console:discrepancies"}),
+    "finance": frozenset(
+        {"console:home", "console:payments", "console:discrepancies", "console:channels", "console:deliveries"}
+    ),
     "key_custodian": frozenset({"console:home", "console:keys", "console:key-list"}),
 }
 """Roles and what their pages show. Key custodians come by ceremony; a role without an entry cannot be given.
 
+Merchant accounts: system administrators propose their changes, another of them or a security administrator approves.
 Rules of matching: stewards draft, try and propose them; another steward or a reviewer approves. That it is another
 person is held by ``approvals``, not by the roles.
 """

@@ -6,15 +6,18 @@ A token has 256 random bits and lives in the browser only; the database keeps it
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, text, update
 
 from yimatong.access.errors import LinkEnded, SessionEnded
 from yimatong.access.models import session
 from yimatong.crypto.gm.sm3 import sm3
-from yimatong.kit.db import Connection
+from yimatong.kit.arrays import moments, octets, texts
+from yimatong.kit.db import Connection, RawConnection
 
 IDLE_S = 15 * 60
 """A console session ends after a quarter of an hour without a request (GB/T 22239-2019 8.1.4.1 b, customary figure)."""
@@ -35,16 +38,24 @@ async def open_session(connection: Connection, *, subject: str, purpose: str, li
     """Open a session and return its token."""
     token = secrets.token_urlsafe(32)
     await connection.execute(
-        insert(session).values(
-            token_digest=sm3(token.encode()),
-            subject=subject,
-            purpose=purpose,
-            created_at=now,
-            seen_at=now,
-            expires_at=now + timedelta(seconds=lifetime_s),
-        )
+        _OPEN,
+        {
+            "digest": sm3(token.encode()),
+            "subject": subject,
+            "purpose": purpose,
+            "now": now,
+            "expires_at": now + timedelta(seconds=lifetime_s),
+        },
     )
     return token
+
+
+_OPEN: Final = text(
+    """
+    INSERT INTO access_session (token_digest, subject, purpose, created_at, seen_at, expires_at)
+    VALUES (:digest, :subject, :purpose, :now, :now, :expires_at)
+    """
+)
 
 
 async def find(
@@ -102,6 +113,29 @@ async def open_link(connection: Connection, token: str, *, purpose: str, lifetim
 async def make_link(connection: Connection, *, subject: str, purpose: str, lifetime_s: int, now: datetime) -> str:
     """Make a link that opens one browser session of ``purpose``, once, within ``lifetime_s``."""
     return await open_session(connection, subject=subject, purpose=f"link:{purpose}", lifetime_s=lifetime_s, now=now)
+
+
+async def make_links(
+    connection: RawConnection, subjects: Sequence[tuple[str, datetime]], *, purpose: str, lifetime_s: int
+) -> list[str]:
+    """Make a link as ``make_link`` for each (subject, now), in one statement; return their tokens in order."""
+    tokens = [secrets.token_urlsafe(32) for _ in subjects]
+    columns = (
+        f"link:{purpose}",
+        octets(sm3(token.encode()) for token in tokens),
+        texts(subject for subject, _ in subjects),
+        moments(now for _, now in subjects),
+        moments(now + timedelta(seconds=lifetime_s) for _, now in subjects),
+    )
+    await connection.execute(_OPEN_MANY, columns)
+    return tokens
+
+
+_OPEN_MANY: Final = """
+    INSERT INTO access_session (token_digest, subject, purpose, created_at, seen_at, expires_at)
+    SELECT d, s, %s::text, n, n, e
+    FROM unnest(%s::bytea[], %s::text[], %s::timestamptz[], %s::timestamptz[]) AS i (d, s, n, e)
+"""
 
 
 async def forget_ended(connection: Connection, *, now: datetime) -> int:

@@ -16,9 +16,11 @@ import msgspec
 from yimatong.access.caller import Caller
 from yimatong.access.errors import IdempotencyKeyReused
 from yimatong.crypto.sealing import Sealer
+from yimatong.kit import audit
 from yimatong.kit.arrays import moments, octets, plain, texts
 from yimatong.kit.db import Answers, RawConnection
 from yimatong.kit.errors import PlatformError
+from yimatong.kit.together import Piece
 
 Payload = TypeVar("Payload")
 
@@ -40,11 +42,6 @@ _KEEP = """
 _GIVE_BACK = """
     DELETE FROM access_idempotency s USING unnest(%s::text[], %s::text[]) AS i (c, k)
     WHERE s.caller_id = i.c AND s.key = i.k
-"""
-_NOTE = """
-    INSERT INTO kit_audit_event (at, actor, institution_id, action, object_kind, object_id, result, request_id)
-    SELECT a, w, i, n, 'route', p, 'ok', r
-    FROM unnest(%s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) AS o (a, w, i, n, p, r)
 """
 
 
@@ -153,15 +150,24 @@ async def _note(connection: RawConnection, noted: Sequence[SharedRead[Any] | Sha
     """Write the audit rows."""
     if not noted:
         return
-    columns = (
-        moments(item.now for item in noted),
-        texts(item.caller.caller_id for item in noted),
-        texts(item.caller.institution_id for item in noted),
-        texts(item.action for item in noted),
-        texts(item.path for item in noted),
-        texts(item.request_id for item in noted),
+    rows = [
+        route_noted(item.caller, action=item.action, path=item.path, request_id=item.request_id, now=item.now)
+        for item in noted
+    ]
+    await audit.record_many(connection, rows)
+
+
+def route_noted(caller: Caller, *, action: str, path: str, request_id: str, now: datetime) -> Piece:
+    """Return the audit row of a request: who called which route."""
+    return audit.recording(
+        actor=caller.caller_id,
+        institution_id=caller.institution_id,
+        action=action,
+        object_kind="route",
+        object_id=path,
+        request_id=request_id,
+        now=now,
     )
-    await connection.execute(_NOTE, columns)
 
 
 async def _take(connection: RawConnection, items: Sequence[SharedWrite[Any]]) -> set[tuple[str, str]]:

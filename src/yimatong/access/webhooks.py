@@ -84,8 +84,19 @@ class Destinations(msgspec.Struct, frozen=True, kw_only=True):
             _refuse("不能推送到内部或本机地址", "an internal address")
 
 
-async def post(outbound: Outbound, webhook: Webhook, *, message_id: int, body: bytes, content_type: str = JSON) -> None:
-    """POST one message, signed with the caller's own secret.
+async def post(
+    outbound: Outbound,
+    webhook: Webhook,
+    *,
+    message_id: int,
+    body: bytes,
+    content_type: str = JSON,
+    before: Webhook | None = None,
+) -> int:
+    """POST one message, signed with the caller's own secret, and return the status by which it was taken.
+
+    ``before`` holds the secret that was rotated out and still counts: a second signature by it goes along in
+    ``YMT-Authorization-Before``, so that a receiver which has not changed its key yet recognises the platform.
 
     Raises:
         WebhookNotTaken: any answer but 2xx. PartyUnreachable, PartyOutcomeUnknown: no answer.
@@ -96,17 +107,22 @@ async def post(outbound: Outbound, webhook: Webhook, *, message_id: int, body: b
     signed = request_auth.request_text(
         method="POST", target=target, timestamp=timestamp, nonce=nonce, bound=key, body=body
     )
-    signature = request_auth.sign(bytes.fromhex(str.__str__(webhook.secret)), signed)
-    headers = {
-        "content-type": content_type,
-        "idempotency-key": key,
-        "authorization": request_auth.header(
-            caller_id=webhook.caller_id, timestamp=timestamp, nonce=nonce, signature=signature
-        ),
-    }
+
+    def signature(by: Webhook) -> str:
+        return request_auth.header(
+            caller_id=by.caller_id,
+            timestamp=timestamp,
+            nonce=nonce,
+            signature=request_auth.sign(bytes.fromhex(str.__str__(by.secret)), signed),
+        )
+
+    headers = {"content-type": content_type, "idempotency-key": key, "authorization": signature(webhook)}
+    if before is not None:
+        headers["ymt-authorization-before"] = signature(before)
     answer = await outbound.send("webhook", "POST", webhook.url, body=body, headers=headers)
     if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         raise WebhookNotTaken(status=answer.status)
+    return answer.status
 
 
 def _host(url: str, *, production: bool) -> str:

@@ -20,6 +20,8 @@ from yimatong.kit.settings import Settings
 from yimatong.payments.channels.base import PaymentChannel
 from yimatong.payments.channels.registry import CHANNELS
 from yimatong.payments.desk import Desk
+from yimatong.payments.health.tally import Tally
+from yimatong.payments.health.watch import Watched
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
     outbound: Outbound
     channels: Mapping[str, PaymentChannel]
+    tally: Tally
 
     @property
     def archive(self) -> Archive:
@@ -84,11 +87,12 @@ def assemble(settings: Settings) -> Parts:
         DemonstrationKeysInProduction: production mode with demonstration keys.
     """
     device = open_device(settings)
-    outbound = Outbound()
+    outbound, tally = Outbound(), Tally()
     return Parts(
         settings=settings,
         db=Database(settings.database_url, size=settings.database_pool),
         vault=Vault(device, issuer=settings.issuer),
         outbound=outbound,
-        channels={name: make(outbound, settings) for name, make in CHANNELS.items()},
+        channels={name: Watched(make(outbound, settings), tally) for name, make in CHANNELS.items()},
+        tally=tally,
     )

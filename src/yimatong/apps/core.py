@@ -1,15 +1,15 @@
 """The core: the native API that apps, institutions, terminals and fronts call.
 
-Around the Litestar application stands the signed edge; before it, for the one hot path, a lean route: verification of
-codes skips the framework and goes from the edge straight into the shared batch, through the same function as the
-documented route.
+Around the Litestar application stands the signed edge; between the two, for the hot paths, the lean routes: issuing and
+verifying codes, placing an order, starting its payment and taking the channel's notice skip the framework.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 
-import msgspec
 from litestar import Request, Router
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
@@ -17,18 +17,18 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, Contact, License, SecurityScheme
 
 from yimatong import __version__
-from yimatong.access.asgi import ASGIApp, ASGIScope, Receive, Send
+from yimatong.access.asgi import ASGIApp
 from yimatong.access.callers import Directory
 from yimatong.access.edge import Call, SignedEdge, require_exact_body, require_permission
+from yimatong.access.lean import Lean, LeanRoute
 from yimatong.access.shared import reading, sharing
 from yimatong.apps import parties
 from yimatong.apps.assembly import Parts, assemble
+from yimatong.apps.counting import counting
 from yimatong.cards import routes as cards
 from yimatong.cards.accounts.registration import Registrar
-from yimatong.cards.codes.endpoints import VERIFY_PATH, verify
+from yimatong.cards.codes.endpoints import VERIFY_PATH, issue_code, verify_code
 from yimatong.cards.codes.issuing import Issuer
-from yimatong.cards.codes.item import Item
-from yimatong.cards.codes.schemas import CodeToVerify, VerifiedCode
 from yimatong.cards.codes.verification import Verifier
 from yimatong.cards.records import endpoints as records
 from yimatong.care import routes as care
@@ -36,14 +36,21 @@ from yimatong.empi import routes as empi
 from yimatong.empi.identifiers.crossing import Resolver
 from yimatong.empi.registration import service as persons
 from yimatong.kit import web
-from yimatong.kit.db import Batch
-from yimatong.kit.errors import InvalidInput
 from yimatong.kit.settings import Settings
+from yimatong.kit.web import Arrival
 from yimatong.payments import routes as payments
+from yimatong.payments.cashier import sharing as starting
+from yimatong.payments.cashier.endpoints import start_attempt
+from yimatong.payments.notices import sharing as settling
+from yimatong.payments.notices.endpoints import take_notice
+from yimatong.payments.orders.endpoints import place_order
+from yimatong.payments.orders.placing import Placer
 
 VERIFY_ITEMS_MAX = 64
 VERIFY_LANES = 2
 _PUBLIC = ("/health/", "/openapi", "/notify/")
+_LEAN = (verify_code, issue_code, place_order, start_attempt, take_notice)
+"""The operations of every visit and of every payment."""
 
 
 def is_public(path: str) -> bool:
@@ -54,32 +61,41 @@ def is_public(path: str) -> bool:
 def build(settings: Settings) -> ASGIApp:
     """Return the core as an ASGI application."""
     parts = assemble(settings)
-    verifications: Batch[Item, VerifiedCode] = parts.db.batch(
-        Verifier(parts.vault).work, items_max=VERIFY_ITEMS_MAX, lanes=VERIFY_LANES
-    )
+    given = {**_fixed(parts), **_shared(parts)}
     application = web.build(
         [*empi.ROUTES, *cards.ROUTES, *payments.ROUTES, *care.ROUTES],
         openapi=openapi(),
         ready_checks=[parts.ready],
         guards=[require_permission, require_exact_body],
-        dependencies={**_dependencies(parts, verifications), **_shared(parts)},
+        dependencies=_dependencies(parts, given),
         on_shutdown=[parts.close],
+        lifespan=[counting(parts)],
     )
+    lean = [LeanRoute(route, given) for route in _LEAN]
     return SignedEdge(
-        LeanVerify(cast("ASGIApp", application), verifications),
+        Lean(cast("ASGIApp", application), lean, db=parts.db, vault=parts.vault),
         directory=Directory(parts.db, parts.vault),
         public=is_public,
         own_nonce=frozenset({VERIFY_PATH}),
     )
 
 
-def _dependencies(parts: Parts, verifications: Batch[Item, VerifiedCode]) -> dict[str, Provide]:
+def _dependencies(parts: Parts, given: Mapping[str, object]) -> dict[str, Provide]:
 
     def provide_call(request: Request[Any, Any, Any]) -> Call:
-        return Call(caller=request.scope["state"]["caller"], db=parts.db, vault=parts.vault, request=request)
+        return Call.of(request, db=parts.db, vault=parts.vault)
 
-    fixed = {
-        "verifications": verifications,
+    return {
+        "call": Provide(provide_call, sync_to_thread=False),
+        "arrival": Provide(Arrival.of, sync_to_thread=False),
+        "filters": Provide(records.provide_filters, sync_to_thread=False),
+        **{name: web.always(value) for name, value in given.items()},
+    }
+
+
+def _fixed(parts: Parts) -> dict[str, object]:
+    """Return what never changes while the process lives, by the name that endpoints ask for."""
+    return {
         "bindings": parties.bindings(parts.db, parts.vault, parts.outbound, parts.settings),
         "real_name": parties.real_name(parts.outbound, parts.settings),
         "web_url": parts.settings.addresses.web,
@@ -95,33 +111,22 @@ def _dependencies(parts: Parts, verifications: Batch[Item, VerifiedCode]) -> dic
         "desk": parts.desk,
         "archive": parts.archive,
     }
+
+
+def _shared(parts: Parts) -> dict[str, object]:
+    """Return the paths whose concurrent requests share transactions, by the name that endpoints ask for."""
+    registrar, answers = Registrar(parts.vault), partial(parts.vault.sealer, "answers")
     return {
-        "call": Provide(provide_call, sync_to_thread=False),
-        "filters": Provide(records.provide_filters, sync_to_thread=False),
-        **{name: _always(value) for name, value in fixed.items()},
+        "verifications": parts.db.batch(Verifier(parts.vault).work, items_max=VERIFY_ITEMS_MAX, lanes=VERIFY_LANES),
+        "issues": parts.db.batch(sharing(Issuer(parts.vault).issue, answers)),
+        "placements": parts.db.batch(sharing(Placer(parts.desk).place, answers), lanes=1),
+        "starts": starting.shared(parts.desk, parts.db),
+        "settlements": settling.shared(parts.db, parts.vault),
+        "person_registrations": parts.db.batch(sharing(persons.Registrar(parts.vault).register, answers)),
+        "preparations": parts.db.batch(registrar.look_up),
+        "registrations": parts.db.batch(sharing(registrar.register, answers)),
+        "resolutions": parts.db.batch(reading(Resolver(parts.vault).resolve)),
     }
-
-
-def _shared(parts: Parts) -> dict[str, Provide]:
-    """Return the shared paths: issues of codes; registration, where one reads and asks the device and one stores."""
-    registrar = Registrar(parts.vault)
-    write = sharing(registrar.register, lambda: parts.vault.sealer("answers"))
-    issue = sharing(Issuer(parts.vault).issue, lambda: parts.vault.sealer("answers"))
-    person = sharing(persons.Registrar(parts.vault).register, lambda: parts.vault.sealer("answers"))
-    return {
-        "person_registrations": _always(parts.db.batch(person)),
-        "issues": _always(parts.db.batch(issue)),
-        "preparations": _always(parts.db.batch(registrar.look_up)),
-        "registrations": _always(parts.db.batch(write)),
-        "resolutions": _always(parts.db.batch(reading(Resolver(parts.vault).resolve))),
-    }
-
-
-def _always(value: object) -> Provide:
-    def give() -> Any:
-        return value
-
-    return Provide(give, sync_to_thread=False)
 
 
 def openapi() -> OpenAPIConfig:
@@ -147,35 +152,3 @@ def openapi() -> OpenAPIConfig:
         ),
         security=[{"YMT-HMAC-SM3": []}],
     )
-
-
-class LeanVerify:
-    """The route of the hot path, between the edge and the framework."""
-
-    def __init__(self, app: ASGIApp, verifications: Batch[Item, VerifiedCode]) -> None:
-        """Keep the application behind and the batch."""
-        self._app = app
-        self._verifications = verifications
-        self._decoder = msgspec.json.Decoder(CodeToVerify)
-
-    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        """Verify a code; hand everything else on."""
-        if scope["type"] != "http" or scope["path"] != VERIFY_PATH or scope["method"] != "POST":
-            await self._app(scope, receive, send)
-            return
-        state = scope["state"]
-        state["caller"].require("codes:verify")
-        try:
-            wanted = self._decoder.decode(state["body"])
-        except msgspec.DecodeError as error:
-            raise InvalidInput(detail=str(error)[:300]) from error
-        body = await verify(state, wanted, self._verifications)
-        await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, _length(body)]})
-        await send({"type": "http.response.body", "body": body})
-
-
-_HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
-
-
-def _length(body: bytes) -> tuple[bytes, bytes]:
-    return b"content-length", b"%d" % len(body)

@@ -16,7 +16,15 @@ from typing import Any, Final
 from yimatong.access import callers, operators
 from yimatong.access.caller import Caller
 from yimatong.access.callers import Institution
-from yimatong.apps import demonstration_index, parties
+from yimatong.apps import (
+    demonstration_alipay,
+    demonstration_index,
+    demonstration_insurance,
+    demonstration_payers,
+    demonstration_services,
+    demonstration_unionpay,
+    parties,
+)
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.cards.accounts import registration
 from yimatong.cards.accounts.schemas import Registration
@@ -116,6 +124,7 @@ async def load(settings: Settings) -> None:
                 )
             for account in await _open_outside_world(settings, keys):
                 await merchants.put_account(connection, parts.vault, account, now=now)
+            keys |= await demonstration_services.load(connection, parts, HOSPITALS[0], his=HIS, app=APP, now=now)
         for resident in RESIDENTS:
             await _register(parts, resident, now=now)
         await demonstration_index.load(parts, first=_provider(0, HIS), second=_provider(1, OTHER_HIS), now=now)
@@ -135,6 +144,8 @@ async def renew(settings: Settings) -> None:
         async with parts.db.transaction() as connection:
             for hospital, his in ((HOSPITALS[0], HIS), (HOSPITALS[1], OTHER_HIS)):
                 await callers.set_webhook(connection, his, url=_webhook_url(settings, hospital))
+            await demonstration_services.renew(connection, parts, app=APP, now=clock.now())
+            await demonstration_payers.renew(connection, parts.vault, settings, HOSPITALS[0], now=clock.now())
     finally:
         await parts.close()
 
@@ -210,6 +221,10 @@ async def _open_outside_world(settings: Settings, keys: dict[str, str]) -> list[
                     },
                 )
             )
+            accounts_made.append(demonstration_alipay.account(world, hospital, number))
+        accounts_made.append(demonstration_unionpay.account(world, HOSPITALS[0]))
+        accounts_made += demonstration_payers.enrol(world, settings, HOSPITALS[0])
+        accounts_made += demonstration_insurance.enrol(world, settings, HOSPITALS[0])
         await world.store.flush()
         return accounts_made
     finally:

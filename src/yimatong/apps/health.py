@@ -9,7 +9,6 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from litestar import Request, Response
-from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
 from yimatong.access.asgi import Answer, ASGIApp, ASGIScope, problem_answer
@@ -49,9 +48,9 @@ def build(settings: Settings) -> ASGIApp:
         body_bytes_max=BODY_BYTES_MAX,
         guards=[require_permission],
         dependencies={
-            "index": _always(known),
-            "fhir_base": _always(settings.health_url + PREFIX),
-            "soap_url": _always(settings.health_url + soap.PATH),
+            "index": web.always(known),
+            "fhir_base": web.always(settings.health_url + PREFIX),
+            "soap_url": web.always(settings.health_url + soap.PATH),
         },
         exception_handlers={Exception: _on_error, HTTPException: _on_error},
         lifespan=[lambda _app: _messages(settings, Handler(known, directory, settings.hl7v2_partners))],
@@ -90,24 +89,17 @@ def _require_closed(settings: Settings) -> None:
         )
 
 
-def _always(value: object) -> Provide:
-    def give() -> Any:
-        return value
-
-    return Provide(give, sync_to_thread=False)
-
-
 def _on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     if request.url.path.startswith(PREFIX):
         return answering.on_error(request, error)
     if request.url.path.startswith(soap.PREFIX):
         return soap.on_error(request, error)
     known = web.translate(error)
-    web.log_failure(request, error, known)
+    web.log_failure(error, known, request_id=web.request_id_of(request), path=request.url.path)
     return web.answer_error(request, known)
 
 
 def _refuse(scope: ASGIScope, error: PlatformError, request_id: str, headers: Any) -> Answer:
     if scope["path"].startswith(PREFIX):
-        return answering.at_the_door(scope, error, request_id, headers)
+        return answering.at_the_door(scope, error, headers)
     return problem_answer(error, request_id=request_id, headers=headers)

@@ -17,7 +17,9 @@ from yimatong.empi.national.tasks import Exchange
 from yimatong.kit import clock
 from yimatong.kit.db import Database
 from yimatong.kit.http import Outbound
+from yimatong.kit.masking import Secret
 from yimatong.kit.settings import TEST_SITE_SECRET, Settings
+from yimatong.payments.receipts.issuer import FinancePlatform
 
 
 def police(outbound: Outbound, settings: Settings) -> Party:
@@ -50,6 +52,16 @@ def insurer(outbound: Outbound, settings: Settings) -> Party:
         base_url=settings.insurer_base_url,
         app_id=settings.insurer_app_id,
         secret=_contracted(settings, settings.insurer_secret),
+    )
+
+
+def receipts(outbound: Outbound, settings: Settings) -> FinancePlatform | None:
+    """Return who issues electronic receipts, where there is a contract."""
+    secret = _contracted(settings, settings.receipts_secret)
+    if not secret:
+        return None
+    return FinancePlatform(
+        outbound, base_url=settings.receipts_base_url, app_id=settings.receipts_app_id, secret_hex=Secret(secret)
     )
 
 

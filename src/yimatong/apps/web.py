@@ -9,6 +9,7 @@ from litestar import Litestar
 
 from yimatong.access.caller import Caller
 from yimatong.apps.assembly import Parts, assemble
+from yimatong.apps.counting import counting
 from yimatong.apps.keys import ceremonies
 from yimatong.cards.codec import Purpose
 from yimatong.cards.codes.item import Item
@@ -42,7 +43,14 @@ def build(settings: Settings) -> Litestar:
         read_code=code_reader(parts),
         ceremonies=ceremonies(parts),
     )
-    return web.build(routes.ROUTES, openapi=None, ready_checks=[parts.ready], on_shutdown=[parts.close], **options)
+    return web.build(
+        routes.ROUTES,
+        openapi=None,
+        ready_checks=[parts.ready],
+        on_shutdown=[parts.close],
+        lifespan=[counting(parts)],
+        **options,
+    )
 
 
 def code_reader(parts: Parts) -> ReadCode:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from procrastinate import App
 
-from yimatong.apps import parties
+from yimatong.apps import counting, parties
 from yimatong.apps.assembly import Parts, assemble
 from yimatong.apps.person_index import person_index
 from yimatong.apps.schedule import schedule
@@ -33,12 +32,15 @@ from yimatong.kit.outbox import Handler, Relay
 from yimatong.kit.settings import Settings
 from yimatong.payments import tasks as payments
 from yimatong.payments import webhooks
+from yimatong.payments.health import service as health
+from yimatong.payments.receipts import tasks as receipts
 
 Step = Callable[[], Awaitable[int]]
 
 SEAL_PAUSE_S = 0.5
 RELAY_PAUSE_S = 0.2
 FOLLOW_UP_PAUSE_S = 1.0
+HEALTH_PAUSE_S = 10.0
 COMPARING_PAUSE_S = 2.0
 NATIONAL_PAUSE_S = 3.0
 REVIVE_PAUSE_S = 10.0
@@ -48,12 +50,17 @@ async def run(settings: Settings) -> None:
     """Run until cancelled."""
     parts = assemble(settings)
     scheduled = schedule(parts)
-    relay = Relay(parts.db, handlers(parts))
+    told = handlers(parts)
+    issued = {receipts.TOPIC: told.pop(receipts.TOPIC)}  # an issuer that is away holds up nobody
+    relay, issuing = Relay(parts.db, told), Relay(parts.db, issued)
     try:
         async with scheduled.open_async(), asyncio.TaskGroup() as group:
             group.create_task(loop("relay", lambda: relay.deliver_due(now=clock.now()), pause_s=RELAY_PAUSE_S))
+            group.create_task(loop("receipts", lambda: issuing.deliver_due(now=clock.now()), pause_s=RELAY_PAUSE_S))
             group.create_task(loop("seal", lambda: seal(parts), pause_s=SEAL_PAUSE_S))
             group.create_task(loop("follow-up", lambda: follow_up(parts), pause_s=FOLLOW_UP_PAUSE_S))
+            group.create_task(loop("health", lambda: judge_channels(parts), pause_s=HEALTH_PAUSE_S))
+            group.create_task(loop("tally", lambda: store_tally(parts), pause_s=counting.PAUSE_S))
             group.create_task(loop("bindings", lambda: follow_bindings(parts), pause_s=FOLLOW_UP_PAUSE_S))
             group.create_task(loop("subscriptions", lambda: fan_out(parts), pause_s=RELAY_PAUSE_S))
             group.create_task(loop("comparing", lambda: compare(parts), pause_s=COMPARING_PAUSE_S))
@@ -67,7 +74,9 @@ async def run(settings: Settings) -> None:
 def handlers(parts: Parts) -> dict[str, Handler]:
     """Return who delivers which topic of the outbox."""
     return {
-        **webhooks.handlers(parts.db, parts.vault, parts.outbound),
+        **webhooks.handlers(
+            parts.db, parts.vault, parts.outbound, destinations=parts.destinations, more=(SOURCE_ASKED,)
+        ),
         **subscriptions.handlers(parts.db, parts.vault, parts.outbound, parts.destinations),
         **delivering.handlers(
             parts.db,
@@ -77,10 +86,10 @@ def handlers(parts: Parts) -> dict[str, Handler]:
             index=person_index(parts),
             base=parts.settings.health_url + PREFIX,
         ),
-        **care.handlers(parts.db),
+        **care.handlers(parts.db, parts.vault, parts.outbound),
+        **receipts.handlers(parts.db, parts.vault, parties.receipts(parts.outbound, parts.settings), now=clock.now),
         **registry.handlers(parts.db, parts.vault),
         **standing.handlers(parts.db, parts.vault),
-        SOURCE_ASKED: partial(webhooks.tell, parts.db, parts.vault, parts.outbound),
     }
 
 
@@ -134,6 +143,18 @@ async def exchange(parts: Parts) -> int:
 async def follow_up(parts: Parts) -> int:
     """Ask the channels for payments and refunds that are due."""
     return await payments.run_due(parts.desk, now=clock.now())
+
+
+async def judge_channels(parts: Parts) -> int:
+    """Judge how the channels answer, and ask those again that did not; the pause follows whatever was done."""
+    await health.judge_all(parts.desk, now=clock.now())
+    return 0
+
+
+async def store_tally(parts: Parts) -> int:
+    """Store what this process counted of the channels' answers."""
+    await health.flush(parts.db, parts.tally)
+    return 0
 
 
 async def follow_bindings(parts: Parts) -> int:

@@ -128,6 +128,14 @@ class InputUnreadable(Refusal):
     en = "cannot be read: {what}"
 
 
+class FileOpenToOthers(Refusal):
+    """A file with a secret in it that others on the machine may read."""
+
+    code = "CLI-1019"
+    zh = "{path} 含有密钥，权限须为 0600 或 0400"
+    en = "{path} holds a secret and must be closed to others (mode 0600 or 0400)"
+
+
 def say_error(error: BaseException) -> None:
     """Write one sentence, Chinese first, to standard error."""
     if isinstance(error, PlatformError):

@@ -30,12 +30,13 @@ DataFolder = Annotated[
 ]
 ScriptArguments = Annotated[list[str] | None, typer.Argument(help="传给脚本的参数 / handed to the script")]
 _SETTLED = {"import", "demo", "reconcile", "records", "migrate", "seed", "keys"} | {
-    *("verify", "outbox", "domains", "match", "national"),
+    *("verify", "outbox", "domains", "match", "national", "channels"),
 }
 """Commands that work on an installation."""
 
 _HOMES = {"import": "imports"} | {
-    name: name for name in ("reconcile", "demo", "verify", "records", "keys", "outbox", "domains", "match", "national")
+    name: name
+    for name in ("reconcile", "demo", "verify", "records", "keys", "outbox", "domains", "match", "national", "channels")
 }
 """Modules of the commands that register themselves; the one that is asked for is imported alone."""
 

@@ -27,6 +27,7 @@ from yimatong.cli.errors import PartMissing, UnknownName
 from yimatong.cli.processes import PROCESSES, module_of
 from yimatong.kit import log
 from yimatong.kit import settings as kit_settings
+from yimatong.kit.listeners import listener
 from yimatong.kit.log import KitLog
 from yimatong.kit.settings import Settings
 
@@ -112,9 +113,8 @@ def _listening(settings: Settings, process: str) -> tuple[str, int]:
 
 
 def _prepared(application: Any, host: str, port: int, *, share_port: bool = False) -> tuple[_Server, socket.socket]:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=2048, reuse_port=share_port)
+        own = listener(host, port, share_port=share_port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ports.taken(port) from error
@@ -131,7 +131,7 @@ def _prepared(application: Any, host: str, port: int, *, share_port: bool = Fals
         timeout_graceful_shutdown=_LEAVE_S,
         timeout_keep_alive=75,
     )
-    return _Server(config), listener
+    return _Server(config), own
 
 
 async def _run(work: list[Awaitable[None]], servers: list[_Server]) -> None:

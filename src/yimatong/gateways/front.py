@@ -20,7 +20,7 @@ from yimatong.kit.errors import PartyOutcomeUnknown, PartyUnreachable
 from yimatong.kit.http import Outbound
 from yimatong.kit.ids import new_id
 from yimatong.kit.settings import SettingsInvalid
-from yimatong.kit.web import translate
+from yimatong.kit.web import log_failure, translate
 
 _FORWARDED = ("authorization", "idempotency-key", "content-type", "accept-language")
 _RETURNED = ("content-type", "content-language", "cache-control", "ymt-timestamp", "ymt-signature", "ymt-request-id")
@@ -28,7 +28,10 @@ _SEEN_MAX = 100_000
 
 INSTITUTION_PATHS = (
     "/api/v1/accounts",
+    "/api/v1/admissions",
+    "/api/v1/agreements",
     "/api/v1/bills",
+    "/api/v1/channels",
     "/api/v1/codes",
     "/api/v1/cross-indexes",
     "/api/v1/family",
@@ -37,25 +40,33 @@ INSTITUTION_PATHS = (
     "/api/v1/kiosk-links",
     "/api/v1/labels",
     "/api/v1/orders",
+    "/api/v1/payables",
     "/api/v1/person-subscriptions",
     "/api/v1/persons",
     "/api/v1/physical-cards",
+    "/api/v1/prescription-codes",
     "/api/v1/refunds",
+    "/api/v1/service-channels",
     "/api/v1/symbologies",
     "/api/v1/visit-cards",
     "/api/v1/visits",
 )
 INTERNET_PATHS = (
     "/api/v1/accounts",
+    "/api/v1/agreements",
+    "/api/v1/channels",
     "/api/v1/codes",
     "/api/v1/cross-indexes",
     "/api/v1/family",
     "/api/v1/identifier-domains",
     "/api/v1/labels",
     "/api/v1/orders",
+    "/api/v1/payables",
     "/api/v1/person-subscriptions",
     "/api/v1/persons",
     "/api/v1/physical-cards",
+    "/api/v1/prescription-codes",
+    "/api/v1/service-channels",
     "/api/v1/symbologies",
 )
 """Where the native API is open to institutions and terminals, and to apps; a test holds both against the routes."""
@@ -94,7 +105,9 @@ class Front:
             else:
                 answer = await self._forward(scope, headers, await read_body(receive, limit_bytes=BODY_BYTES_MAX), now)
         except Exception as error:  # noqa: BLE001 -- the last resort: every failure gets its problem document
-            answer = problem_answer(translate(error), request_id=new_id("req"), headers=headers)
+            refusal, request_id = translate(error), new_id("req")
+            log_failure(error, refusal, request_id=request_id, path=scope["path"])
+            answer = problem_answer(refusal, request_id=request_id, headers=headers)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 

@@ -9,16 +9,19 @@ commits late can never slip in behind a seal. The kit knows no cryptography: the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NotRequired, TypedDict, Unpack, cast
 
 import msgspec
 from sqlalchemy import insert, text
 
-from yimatong.kit.db import Connection
+from yimatong.kit.arrays import moments, texts
+from yimatong.kit.db import Connection, RawConnection
 from yimatong.kit.errors import PlatformError, Unavailable
-from yimatong.kit.models import audit_event, audit_seal
+from yimatong.kit.models import audit_seal
+from yimatong.kit.together import Piece, together
 
 Mac = Callable[[bytes], bytes]
 """Keyed hash over bytes; HMAC-SM3 in every assembly."""
@@ -36,33 +39,55 @@ class AuditBroken(PlatformError):
     en = "the audit chain is broken: seal {seq} does not fit its rows"
 
 
-async def record(
-    connection: Connection,
-    *,
-    actor: str,
-    action: str,
-    object_kind: str,
-    object_id: str,
-    request_id: str,
-    now: datetime,
-    result: str = "ok",
-    institution_id: str | None = None,
-    detail: str = "",
-) -> None:
-    """Insert one audit row into the open transaction. ``detail`` never holds personal data in the clear."""
-    await connection.execute(
-        insert(audit_event).values(
-            at=now,
-            actor=actor,
-            institution_id=institution_id,
-            action=action,
-            object_kind=object_kind,
-            object_id=object_id,
-            result=result,
-            request_id=request_id,
-            detail=detail,
-        )
-    )
+class Facts(TypedDict):
+    """What an audit row says. ``detail`` never holds personal data in the clear."""
+
+    actor: str
+    action: str
+    object_kind: str
+    object_id: str
+    request_id: str
+    now: datetime
+    result: NotRequired[str]
+    institution_id: NotRequired[str | None]
+    detail: NotRequired[str]
+
+
+async def record(connection: Connection, **facts: Unpack[Facts]) -> None:
+    """Insert one audit row into the open transaction."""
+    await together(connection, recording(**facts))
+
+
+def recording(**facts: Unpack[Facts]) -> Piece:
+    """Return the piece of :func:`record`, for a statement that writes more."""
+    usual = {"result": "ok", "institution_id": None, "detail": ""}
+    said = {name: value for name, value in facts.items() if name != "now"}
+    return Piece(_RECORD, usual | said | {"at": facts["now"]})
+
+
+_RECORD = """
+    @recorded AS (
+        INSERT INTO kit_audit_event (at, actor, institution_id, action, object_kind, object_id, result, request_id,
+                                     detail)
+        VALUES (:at, :actor, :institution_id, :action, :object_kind, :object_id, :result, :request_id, :detail))
+    """
+
+
+_COLUMNS = ("actor", "institution_id", "action", "object_kind", "object_id", "result", "request_id", "detail")
+
+
+async def record_many(connection: RawConnection, rows: Sequence[Piece]) -> None:
+    """Insert the rows of pieces (:func:`recording`) into the open transaction of a batch."""
+    values = [each.values for each in rows]
+    columns = [texts(cast("str | None", each[name]) for each in values) for name in _COLUMNS]
+    await connection.execute(_RECORD_MANY, (moments(cast("datetime", each["at"]) for each in values), *columns))
+
+
+_RECORD_MANY = """
+    INSERT INTO kit_audit_event (at, actor, institution_id, action, object_kind, object_id, result, request_id, detail)
+    SELECT * FROM unnest(%s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+                         %s::text[], %s::text[])
+"""
 
 
 class AuditRow(msgspec.Struct, frozen=True, kw_only=True):

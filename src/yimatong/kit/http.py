@@ -8,13 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
-import httpx
+from aiohttp import (
+    ClientConnectorError,
+    ClientError,
+    ClientSession,
+    ClientTimeout,
+    ConnectionTimeoutError,
+    DummyCookieJar,
+    InvalidURL,
+    NonHttpUrlClientError,
+    TCPConnector,
+)
+from yarl import URL
 
 from yimatong.kit.errors import PartyOutcomeUnknown, PartyUnreachable
 
-_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_NOTHING_SENT: Final = (ClientConnectorError, ConnectionTimeoutError, InvalidURL, NonHttpUrlClientError)
+_OPEN: Final = (ClientError, TimeoutError, OSError)
+_KEEP_S: Final = 4.0
+"""How long an idle connection is kept: less than servers keep theirs, so that no request meets one just closed."""
 
 
 class Answer(NamedTuple):
@@ -28,14 +42,17 @@ class Answer(NamedTuple):
 class Outbound:
     """A connection pool to outside parties. Time-outs in seconds; there is no way to leave them out."""
 
-    def __init__(self, *, connect_s: float = 3.0, read_s: float = 10.0, connections_max: int = 100) -> None:
-        """Open the pool lazily; the environment's proxies are ignored on purpose."""
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(read_s, connect=connect_s, pool=connect_s),
-            limits=httpx.Limits(max_connections=connections_max),
-            trust_env=False,
-            follow_redirects=False,
-        )
+    def __init__(
+        self, *, connect_s: float = 3.0, read_s: float = 10.0, whole_s: float = 300.0, connections_max: int = 100
+    ) -> None:
+        """Open the pool lazily; the environment's proxies are ignored on purpose.
+
+        ``connect_s``: until a connection is there, waiting for a free one included. ``read_s``: of silence.
+        ``whole_s``: until the answer is complete.
+        """
+        self._timeout = ClientTimeout(total=whole_s, connect=connect_s, sock_read=read_s)
+        self._connections_max = connections_max
+        self._opened: ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -47,7 +64,8 @@ class Outbound:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        if self._opened is not None:
+            await self._opened.close()
 
     async def send(
         self,
@@ -64,10 +82,28 @@ class Outbound:
             PartyUnreachable: no connection could be made; nothing was sent.
             PartyOutcomeUnknown: the request may have arrived; its answer is missing.
         """
+        # ``encoded``: the target goes out as it was signed.
+        request = self._session().request(
+            method, URL(url, encoded=True), data=body or None, headers=headers, allow_redirects=False
+        )
         try:
-            reply = await self._client.request(method, url, content=body, headers=headers)
+            async with request as reply:
+                return Answer(
+                    reply.status, {key.lower(): value for key, value in reply.headers.items()}, await reply.read()
+                )
         except _NOTHING_SENT as error:
             raise PartyUnreachable(party=party, audit=repr(error)) from error
-        except httpx.HTTPError as error:
+        except _OPEN as error:
             raise PartyOutcomeUnknown(party=party, audit=repr(error)) from error
-        return Answer(reply.status_code, {key.lower(): value for key, value in reply.headers.items()}, reply.content)
+
+    def _session(self) -> ClientSession:
+        if self._opened is None:
+            self._opened = ClientSession(
+                timeout=self._timeout,
+                connector=TCPConnector(limit=self._connections_max, keepalive_timeout=_KEEP_S),
+                cookie_jar=DummyCookieJar(),
+                headers={"user-agent": "yimatong"},
+                skip_auto_headers=("content-type",),
+                trust_env=False,
+            )
+        return self._opened

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import select, text, update
 
 from yimatong.kit import clock
 from yimatong.kit.arrays import plain, texts
@@ -20,6 +20,7 @@ from yimatong.kit.db import Connection, Database, RawConnection
 from yimatong.kit.errors import PlatformError
 from yimatong.kit.log import KitLog
 from yimatong.kit.models import outbox
+from yimatong.kit.together import Piece
 
 SCHEDULE_S = (1, 2, 5, 15, 30, 60, 300, 300, 600, 600, 1800, 1800, 3600, 3600, 7200, 14400, 21600, 32400)
 """Pauses between tries, in seconds: 18 pauses over a little more than 24 hours."""
@@ -49,12 +50,33 @@ async def write(
     connection: Connection, *, topic: str, ordering_key: str, payload: Mapping[str, object], now: datetime
 ) -> int:
     """Put a message into the outbox of the open transaction and return its id."""
-    row = await connection.execute(
-        insert(outbox)
-        .values(topic=topic, ordering_key=ordering_key, payload=dict(payload), created_at=now, next_at=now)
-        .returning(outbox.c.id)
-    )
+    body = msgspec.json.encode(dict(payload)).decode()
+    row = await connection.execute(_WRITE, {"topic": topic, "key": ordering_key, "payload": body, "now": now})
     return int(row.scalar_one())
+
+
+_WRITE = text(
+    """
+    INSERT INTO kit_outbox (topic, ordering_key, payload, created_at, next_at)
+    VALUES (:topic, :key, cast(:payload AS jsonb), :now, :now) RETURNING id
+    """
+)
+
+
+def writing(messages: Sequence[tuple[str, str, Mapping[str, object]]], *, now: datetime) -> Piece:
+    """Return what puts messages, given as (topic, ordering key, payload), into the outbox, in a statement with more."""
+    topics, keys, payloads = zip(*messages, strict=True)
+    bodies = [msgspec.json.encode(payload).decode() for payload in payloads]
+    return Piece(_WRITING, {"topics": list(topics), "keys": list(keys), "bodies": bodies, "now": now})
+
+
+_WRITING = """
+    @written AS (
+        INSERT INTO kit_outbox (topic, ordering_key, payload, created_at, next_at)
+        SELECT i.topic, i.key, cast(i.body AS jsonb), cast(:now AS timestamptz), cast(:now AS timestamptz)
+        FROM unnest(cast(:topics AS text[]), cast(:keys AS text[]), cast(:bodies AS text[])) WITH ORDINALITY
+             AS i (topic, key, body, line) ORDER BY i.line)
+    """
 
 
 _WRITE_MANY = """
@@ -91,6 +113,11 @@ _CLAIM = text(
 )
 
 
+_DELIVERED = text(
+    "UPDATE kit_outbox SET state = 'delivered', delivered_at = :at, last_error = NULL WHERE id = ANY(:ids)"
+)
+
+
 class Relay:
     """Delivers what is due, with one handler a topic. Several relays may run at once."""
 
@@ -99,33 +126,43 @@ class Relay:
         self._db = db
         self._handlers = dict(handlers)
 
-    async def deliver_due(self, *, now: datetime, most: int = 20) -> int:
+    async def deliver_due(self, *, now: datetime, most: int = 48) -> int:
         """Deliver up to ``most`` messages that are due at ``now``; return how many were tried.
 
         A message is claimed for a minute and committed before its handler runs, so no transaction is open while an
         outside party is called, and a crash gives the message back when the minute is over.
         """
-        async with self._db.transaction() as connection:
+        async with self._db.single() as connection:
             rows = await connection.execute(
                 _CLAIM,
                 {"now": now, "lease": now + timedelta(seconds=_LEASE_S), "topics": list(self._handlers), "most": most},
             )
             messages = [Message(**row._mapping) for row in rows]  # noqa: SLF001 -- SQLAlchemy's documented accessor
-        await asyncio.gather(*(self._deliver(message) for message in messages))
+        under_way = {asyncio.ensure_future(self._deliver(message)) for message in messages}
+        try:
+            while under_way:
+                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                await self._delivered([each.result() for each in done])
+        finally:
+            for each in under_way:
+                each.cancel()
         return len(messages)
 
-    async def _deliver(self, message: Message) -> None:
+    async def _deliver(self, message: Message) -> int | None:
+        """Run the handler; return the id of what it took, None of what is tried again."""
         try:
             await self._handlers[message.topic](message)
         except Exception as error:  # noqa: BLE001 -- whatever a handler raises, the message is kept and tried again
             await self._failed(message, error)
-            return
-        async with self._db.transaction() as connection:
-            await connection.execute(
-                update(outbox)
-                .where(outbox.c.id == message.id)
-                .values(state="delivered", delivered_at=clock.now(), last_error=None)
-            )
+            return None
+        return message.id
+
+    async def _delivered(self, results: Sequence[int | None]) -> None:
+        """Mark what was taken, with one commit for everything that ended meanwhile; a slow receiver holds up none."""
+        ids = sorted(each for each in results if each is not None)
+        if ids:
+            async with self._db.single() as connection:
+                await connection.execute(_DELIVERED, {"ids": ids, "at": clock.now()})
 
     async def _failed(self, message: Message, error: Exception) -> None:
         cause = error.code if isinstance(error, PlatformError) else type(error).__name__

@@ -7,12 +7,13 @@ Errors leave as RFC 9457 ``application/problem+json`` with ``code``, a text in t
 from __future__ import annotations
 
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Self
 
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, get
 from litestar.config.app import AppConfig
+from litestar.di import Provide
 from litestar.exceptions import (
     ClientException,
     HTTPException,
@@ -58,6 +59,20 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     request_id: str
     retryable: bool
+
+
+class Arrival:
+    """A request that nobody signed for us: its headers by lower-case name, and its body, which is read when asked."""
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]], body: Callable[[], Awaitable[bytes]]) -> None:
+        """Take the headers of the scope; of a name that comes twice the last counts."""
+        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+        self.body = body
+
+    @classmethod
+    def of(cls, request: Request[Any, Any, Any]) -> Self:
+        """Return that of a request of the framework."""
+        return cls(request.scope["headers"], request.body)
 
 
 def problem(error: PlatformError, *, request_id: str, language: str) -> Problem:
@@ -123,21 +138,17 @@ def _safe(detail: str) -> str:
     return "".join(char for char in detail if char.isprintable())[:300]
 
 
-def log_failure(request: Request[Any, Any, Any], error: Exception, known: PlatformError) -> None:
+def log_failure(error: Exception, known: PlatformError, *, request_id: str, path: str) -> None:
     """Write what support needs to the log: the trace of a defect, the cause of a lost database."""
     if isinstance(known, UnexpectedFailure):
-        KitLog.REQUEST_FAILED.emit(
-            request_id=request_id_of(request),
-            path=request.url.path,
-            trace="".join(traceback.format_exception(error)),
-        )
+        KitLog.REQUEST_FAILED.emit(request_id=request_id, path=path, trace="".join(traceback.format_exception(error)))
     elif isinstance(known, DatabaseUnavailable):
-        KitLog.DATABASE_AWAY.emit(request_id=request_id_of(request), cause=known.audit)
+        KitLog.DATABASE_AWAY.emit(request_id=request_id, cause=known.audit)
 
 
 def _on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     known = translate(error)
-    log_failure(request, error, known)
+    log_failure(error, known, request_id=request_id_of(request), path=request.url.path)
     return answer_error(request, known)
 
 
@@ -160,6 +171,15 @@ def ready_route(checks: Sequence[Callable[[], Awaitable[None]]]) -> ControllerRo
         return "ok"
 
     return ready
+
+
+def always(value: object) -> Provide:
+    """Return the dependency that is this value."""
+
+    def give() -> Any:
+        return value
+
+    return Provide(give, sync_to_thread=False)
 
 
 def build(

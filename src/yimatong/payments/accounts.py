@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, select
+from psycopg.rows import namedtuple_row
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from yimatong.crypto.vault import Vault
-from yimatong.kit.db import Connection
+from yimatong.kit.arrays import texts
+from yimatong.kit.db import Answers, Connection, RawConnection
 from yimatong.kit.masking import Secret
 from yimatong.payments.channels.base import ChannelAccount
 from yimatong.payments.errors import ChannelNotOffered
@@ -26,6 +29,7 @@ async def put_account(connection: Connection, vault: Vault, account: ChannelAcco
     values = {
         "merchant_id": account.merchant_id,
         "app_id": account.app_id,
+        "profile": dict(account.profile),
         "secrets_sealed": sealer.seal(plain, aad(account.account_id)),
     }
     await connection.execute(
@@ -47,8 +51,8 @@ async def by_id(connection: Connection, vault: Vault, account_id: str) -> Channe
     Raises:
         ChannelNotOffered: no such account.
     """
-    found = await connection.execute(select(channel_account).where(channel_account.c.account_id == account_id))
-    return await _open(found.first(), vault, channel=account_id)
+    found = await connection.execute(_BY_ID, {"account_id": account_id})
+    return await opened(found.first(), vault, channel=account_id)
 
 
 async def of_institution(connection: Connection, vault: Vault, institution_id: str, channel: str) -> ChannelAccount:
@@ -57,14 +61,37 @@ async def of_institution(connection: Connection, vault: Vault, institution_id: s
     Raises:
         ChannelNotOffered: it has none.
     """
-    found = await connection.execute(
-        select(channel_account).where(
-            channel_account.c.institution_id == institution_id,
-            channel_account.c.channel == channel,
-            channel_account.c.state == "active",
-        )
-    )
-    return await _open(found.first(), vault, channel=channel)
+    found = await connection.execute(_ACTIVE, {"institution_id": institution_id, "channel": channel})
+    return await opened(found.first(), vault, channel=channel)
+
+
+def reading(
+    vault: Vault,
+) -> Callable[[RawConnection, Sequence[str]], Awaitable[Answers[ChannelAccount]]]:
+    """Return the work of a batch that reads accounts by id, each once however many ask; errors as ``by_id``."""
+
+    async def work(connection: RawConnection, ids: Sequence[str]) -> Answers[ChannelAccount]:
+        cursor = connection.cursor(row_factory=namedtuple_row)
+        await cursor.execute(_BY_IDS, (texts(sorted(set(ids))),))
+
+        async def answers() -> Sequence[ChannelAccount | Exception]:
+            rows: Sequence[Any] = await cursor.fetchall()
+            found = {row.account_id: await opened(row, vault, channel=row.channel) for row in rows}
+            return [found.get(each) or ChannelNotOffered(channel=each) for each in ids]
+
+        return answers
+
+    return work
+
+
+_BY_IDS: Final = "SELECT * FROM payments_channel_account WHERE account_id = ANY(%s::text[])"
+_BY_ID: Final = text("SELECT * FROM payments_channel_account WHERE account_id = :account_id")
+_ACTIVE: Final = text(
+    """
+    SELECT * FROM payments_channel_account
+    WHERE institution_id = :institution_id AND channel = :channel AND state = 'active'
+    """
+)
 
 
 async def all_of(connection: Connection, vault: Vault, channel: str) -> list[ChannelAccount]:
@@ -72,7 +99,7 @@ async def all_of(connection: Connection, vault: Vault, channel: str) -> list[Cha
     rows = await connection.execute(
         select(channel_account).where(channel_account.c.channel == channel).order_by(channel_account.c.account_id)
     )
-    return [await _open(row, vault, channel=channel) for row in rows]
+    return [await opened(row, vault, channel=channel) for row in rows]
 
 
 async def offered(connection: Connection, institution_id: str) -> list[str]:
@@ -85,7 +112,8 @@ async def offered(connection: Connection, institution_id: str) -> list[str]:
     return list(rows.scalars())
 
 
-async def _open(row: Row[Any] | None, vault: Vault, *, channel: str) -> ChannelAccount:
+async def opened(row: Any, vault: Vault, *, channel: str) -> ChannelAccount:
+    """Return the account of a row, with its secrets unsealed; ``ChannelNotOffered`` where there is no row."""
     if row is None:
         raise ChannelNotOffered(channel=channel)
     plain = (await vault.sealer(PURPOSE)).unseal(row.secrets_sealed, aad(row.account_id))
@@ -97,6 +125,7 @@ async def _open(row: Row[Any] | None, vault: Vault, *, channel: str) -> ChannelA
         merchant_id=row.merchant_id,
         app_id=row.app_id,
         secrets={name: Secret(secret) for name, secret in secrets.items()},
+        profile=row.profile,
     )
 
 

@@ -6,13 +6,18 @@ other. The update is conditional all the same: state and version must be what wa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, insert, select, true, update
+from sqlalchemy import ColumnElement, Row, insert, or_, text, true
 
 from yimatong.access.caller import Scope
 from yimatong.kit.db import Connection
+from yimatong.kit.together import Piece, together
 from yimatong.payments.errors import OrderNotFound, StateEdgeRefused
 from yimatong.payments.models import attempt, history, order, refund
 from yimatong.payments.states import (
@@ -31,7 +36,16 @@ def within(scope: Scope) -> ColumnElement[bool]:
         return true()
     if scope.institution_id is not None:
         return order.c.institution_id == scope.institution_id
-    return order.c.caller_id == scope.caller_id
+    return or_(order.c.caller_id == scope.caller_id, order.c.payer_caller_id == scope.caller_id)
+
+
+def is_within(row: Any, scope: Scope) -> bool:
+    """Say whether an order's row lies in ``scope``: the same as :func:`within` and the statements below."""
+    if scope.all_rows:
+        return True
+    if scope.institution_id is not None:
+        return bool(row.institution_id == scope.institution_id)
+    return scope.caller_id in {row.caller_id, row.payer_caller_id}
 
 
 async def lock_order(connection: Connection, order_no: str, *, scope: Scope) -> Row[Any]:
@@ -40,7 +54,16 @@ async def lock_order(connection: Connection, order_no: str, *, scope: Scope) -> 
     Raises:
         OrderNotFound: no such order in ``scope``.
     """
-    found = await connection.execute(select(order).where(order.c.order_no == order_no, within(scope)).with_for_update())
+    found = await connection.execute(_LOCK, {"order_no": order_no, **_scope(scope)})
+    row = found.first()
+    if row is None:
+        raise OrderNotFound
+    return row
+
+
+async def order_row(connection: Connection, order_no: str, *, scope: Scope) -> Row[Any]:
+    """Return an order's row, unlocked; errors as :func:`lock_order`."""
+    found = await connection.execute(_READ, {"order_no": order_no, **_scope(scope)})
     row = found.first()
     if row is None:
         raise OrderNotFound
@@ -55,37 +78,33 @@ async def move_order(
     Raises:
         StateEdgeRefused: no such edge, or the row is no longer what was read.
     """
+    return await together(connection, moving_order(row, new, cause=cause, now=now, **values))
+
+
+def moving_order(row: Any, new: OrderState, *, cause: str, now: datetime, **values: object) -> Piece:
+    """Return the piece of :func:`move_order`, for a statement that writes more."""
     step_order(row.state, new)
-    moved = await connection.execute(
-        update(order)
-        .where(order.c.order_no == row.order_no, order.c.state == row.state, order.c.version == row.version)
-        .values(state=new, version=row.version + 1, updated_at=now, **values)
-        .returning(order)
+    return _move("order", row, row.order_no, new, cause=cause, now=now, values=values, version=row.version)
+
+
+def moved(row: Row[Any], new: OrderState, *, now: datetime, **values: object) -> SimpleNamespace:
+    """Return a locked order's row as :func:`moving_order` leaves it."""
+    return SimpleNamespace(
+        **{**row._asdict(), **values, "state": new.value, "version": row.version + 1, "updated_at": now}
     )
-    after: Row[Any] | None = moved.first()
-    if after is None:
-        raise StateEdgeRefused(kind="order", old=row.state, new=new)
-    await tell(
-        connection, row.order_no, kind="order", number=row.order_no, old=row.state, new=new, cause=cause, now=now
-    )
-    return after
 
 
 async def move_attempt(
     connection: Connection, row: Row[Any], new: AttemptState, *, cause: str, now: datetime, **values: object
 ) -> None:
     """Move an attempt along an edge; the order is locked by the caller. Errors as :func:`move_order`."""
+    await together(connection, moving_attempt(row, new, cause=cause, now=now, **values))
+
+
+def moving_attempt(row: Row[Any], new: AttemptState, *, cause: str, now: datetime, **values: object) -> Piece:
+    """Return the piece of :func:`move_attempt`, for a statement that writes more."""
     step_attempt(row.state, new)
-    moved = await connection.execute(
-        update(attempt)
-        .where(attempt.c.order_no == row.order_no, attempt.c.attempt_no == row.attempt_no, attempt.c.state == row.state)
-        .values(state=new, cause=cause, updated_at=now, **values)
-    )
-    if moved.rowcount != 1:
-        raise StateEdgeRefused(kind="attempt", old=row.state, new=new)
-    await tell(
-        connection, row.order_no, kind="attempt", number=row.attempt_no, old=row.state, new=new, cause=cause, now=now
-    )
+    return _move("attempt", row, row.attempt_no, new, cause=cause, now=now, values=values)
 
 
 async def move_refund(
@@ -93,15 +112,26 @@ async def move_refund(
 ) -> None:
     """Move a refund along an edge; the order is locked by the caller. Errors as :func:`move_order`."""
     step_refund(row.state, new)
-    moved = await connection.execute(
-        update(refund)
-        .where(refund.c.order_no == row.order_no, refund.c.refund_no == row.refund_no, refund.c.state == row.state)
-        .values(state=new, cause=cause, updated_at=now, **values)
-    )
-    if moved.rowcount != 1:
-        raise StateEdgeRefused(kind="refund", old=row.state, new=new)
-    await tell(
-        connection, row.order_no, kind="refund", number=row.refund_no, old=row.state, new=new, cause=cause, now=now
+    await together(connection, _move("refund", row, row.refund_no, new, cause=cause, now=now, values=values))
+
+
+def _move(
+    kind: str,
+    row: Any,
+    number: str,
+    new: StrEnum,
+    *,
+    cause: str,
+    now: datetime,
+    values: Mapping[str, object],
+    **same: object,
+) -> Piece:
+    facts = {"order_no": row.order_no, "number": number, "old": row.state, "new": new.value, "cause": cause, "now": now}
+    return Piece(
+        words=_moving(kind, tuple(values)),
+        values={**values, **facts, **same},
+        gives="moved",
+        refused=StateEdgeRefused(kind=kind, old=row.state, new=new),
     )
 
 
@@ -122,3 +152,44 @@ async def tell(
             order_no=order_no, kind=kind, number=number, from_state=old, to_state=new, cause=cause, at=now
         )
     )
+
+
+_WITHIN: Final = """
+    order_no = :order_no
+    AND (:all_rows OR (:institution_id <> '' AND institution_id = :institution_id)
+         OR (:institution_id = '' AND (caller_id = :caller_id OR payer_caller_id = :caller_id)))
+"""
+_READ: Final = text(f"SELECT * FROM payments_order WHERE {_WITHIN}")  # noqa: S608 -- put together from constants
+_LOCK: Final = text(f"SELECT * FROM payments_order WHERE {_WITHIN} FOR UPDATE")  # noqa: S608 -- the same
+
+
+def _scope(scope: Scope) -> dict[str, object]:
+    return {
+        "all_rows": scope.all_rows,
+        "institution_id": scope.institution_id or "",
+        "caller_id": scope.caller_id,
+    }
+
+
+@lru_cache(maxsize=128)
+def _moving(kind: str, names: tuple[str, ...]) -> str:
+    """Return the words that move a row and write its line of history.
+
+    They are put together once for each set of columns: these are the statements of every payment, and building them
+    anew costs several times what the database needs for them.
+    """
+    table, key = _TABLES[kind]
+    version = ", version = version + 1" if kind == "order" else ""
+    same = " AND version = :version" if kind == "order" else ""
+    more = "".join(f", {table.c[name].name} = :{name}" for name in names)
+    return f"""
+        @moved AS (
+            UPDATE {table.name} SET state = :new, updated_at = :now{version}{more}
+            WHERE order_no = :order_no AND {key} = :number AND state = :old{same} RETURNING *),
+        @told AS (
+            INSERT INTO payments_event (order_no, kind, number, from_state, to_state, cause, at)
+            SELECT order_no, '{kind}', {key}, cast(:old AS text), state, cast(:cause AS text), updated_at FROM @moved)
+        """  # noqa: S608 -- names of our own tables and columns
+
+
+_TABLES: Final = {"order": (order, "order_no"), "attempt": (attempt, "attempt_no"), "refund": (refund, "refund_no")}

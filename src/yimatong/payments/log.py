@@ -17,3 +17,8 @@ class PaymentsLog(LogRef):
     NOTICE_REFUSED = ("PAY-L005", logging.WARNING, "a payment notice was refused")
     NO_WEBHOOK = ("PAY-L007", logging.INFO, "an institution without a webhook was not told; it reads its orders")
     REFUND_STUCK = ("PAY-L006", logging.ERROR, "a refund did not reach its payer; a person must act")
+    CHANNEL_MOOD = (
+        "PAY-L020",
+        logging.WARNING,
+        "a merchant account's channel changed between answering and not answering",
+    )

@@ -17,7 +17,7 @@ REFUNDS_MAX: Final = 50
 """WeChat Pay's own limit of partial refunds for one payment."""
 
 _ORDER = re.compile(r"P\d{20}", re.ASCII)
-_PART = re.compile(r"(P\d{20})[AR]\d{2}", re.ASCII)
+_PART = re.compile(r"(P\d{20})[ALR]\d{2}", re.ASCII)
 
 
 def attempt_no(order_no: str, sequence: int) -> str:
@@ -30,8 +30,13 @@ def refund_no(order_no: str, sequence: int) -> str:
     return f"{order_no}R{sequence:02d}"
 
 
+def leg_no(order_no: str, sequence: int) -> str:
+    """Return the number under which an insurer is asked what it pays; ``sequence`` counts from 1."""
+    return f"{order_no}L{sequence:02d}"
+
+
 def order_of(part_no: str) -> str:
-    """Return the order that an attempt or a refund belongs to.
+    """Return the order that an attempt, a refund or an insurer's question belongs to.
 
     Raises:
         OrderNotFound: not a number of ours.
@@ -40,6 +45,16 @@ def order_of(part_no: str) -> str:
     if found is None:
         raise OrderNotFound
     return found[1]
+
+
+def is_leg_no(text: str) -> bool:
+    """Say whether a number names an insurer's question."""
+    return _PART.fullmatch(text) is not None and text[-3] == "L"
+
+
+def is_attempt_no(text: str) -> bool:
+    """Say whether a number names an attempt."""
+    return _PART.fullmatch(text) is not None and text[-3] == "A"
 
 
 def require_order_no(text: str) -> str:

@@ -14,7 +14,8 @@ from typing import Final
 from sqlalchemy import text
 
 from yimatong.kit.errors import PlatformError
-from yimatong.payments import asking
+from yimatong.payments import asking, returning
+from yimatong.payments.agreements import service as agreements
 from yimatong.payments.desk import Desk
 from yimatong.payments.errors import OrderNotClosable
 from yimatong.payments.log import PaymentsLog
@@ -42,6 +43,16 @@ _CLAIM_REFUNDS = text(
     RETURNING refund_no
     """
 )
+_CLAIM_AGREEMENTS = text(
+    """
+    UPDATE payments_agreement SET next_ask_at = :lease, asks = asks + 1
+    WHERE agreement_id IN (
+        SELECT agreement_id FROM payments_agreement
+        WHERE state IN ('waiting', 'ending') AND next_ask_at <= :now
+        ORDER BY next_ask_at LIMIT :most FOR UPDATE SKIP LOCKED)
+    RETURNING agreement_id
+    """
+)
 _CLAIM_ORDERS = text(
     """
     UPDATE payments_order SET close_at = :lease, close_tries = close_tries + 1
@@ -60,7 +71,8 @@ async def run_due(desk: Desk, *, now: datetime) -> int:
     """Follow up everything that is due at ``now``; return how many things were looked at."""
     done = 0
     done += await _each(desk, _CLAIM_ATTEMPTS, asking.ask_attempt, now=now)
-    done += await _each(desk, _CLAIM_REFUNDS, asking.ask_refund, now=now)
+    done += await _each(desk, _CLAIM_REFUNDS, returning.ask_refund, now=now)
+    done += await _each(desk, _CLAIM_AGREEMENTS, _ask_agreement, now=now)
     done += await _each(desk, _CLAIM_ORDERS, _close, now=now)
     return done
 
@@ -82,6 +94,10 @@ async def _one(verb: Callable[..., Awaitable[None]], desk: Desk, number: str, *,
     except Exception as error:  # noqa: BLE001 -- one thing that fails never holds up its neighbours; the lease gives it back
         cause = f"{error.code} {error.audit}" if isinstance(error, PlatformError) else repr(error)
         PaymentsLog.FOLLOW_UP_FAILED.emit(number=number, cause=cause)
+
+
+async def _ask_agreement(desk: Desk, agreement_id: str, *, now: datetime) -> None:
+    await agreements.refresh(desk, agreement_id, now=now)
 
 
 async def _close(desk: Desk, order_no: str, *, now: datetime) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from yimatong.kit.listeners import listener
 from yimatong.sandbox.app import World, build, build_control
 from yimatong.sandbox.wechat.rows import Merchant
 
@@ -49,7 +49,7 @@ class LocalWorld:
     def __init__(self, directory: Path) -> None:
         """Keep the journal in ``directory``; nothing runs before ``with``."""
         self._directory = directory
-        self._sockets = [_listening(), _listening()]
+        self._sockets = [listener(), listener()]
         self.url, self.control_url = (f"http://127.0.0.1:{each.getsockname()[1]}" for each in self._sockets)
         self._servers: list[uvicorn.Server] = []
         self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
@@ -139,11 +139,3 @@ def call_control(control_url: str, path: str, body: object = None) -> Any:
         reply = client.request(method, control_url + path, json=body)
         reply.raise_for_status()
         return reply.json()
-
-
-def _listening() -> socket.socket:
-    own = socket.socket()
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    own.bind(("127.0.0.1", 0))
-    own.listen(128)
-    return own

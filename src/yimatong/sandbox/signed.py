@@ -134,7 +134,7 @@ def parties(request: Wire) -> Parties:
 @post("/control/parties/{party:str}/behaviour", status_code=200)
 async def behave(
     request: Wire,
-    party: Annotated[str, PathParameter(pattern="^(police|bank|insurer|national)(?!\\n)$")],
+    party: Annotated[str, PathParameter(pattern="^(police|bank|insurer|national|receipts)(?!\\n)$")],
     data: JSONBody[Behaviour],
 ) -> Behaviour:
     """Set how a party behaves: up or down (503), slow, busy (429), losing answers after it has done its work."""

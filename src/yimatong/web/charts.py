@@ -21,6 +21,7 @@ _PLOT: Final = _HEIGHT - _TOP - _BOTTOM
 _LEFT_PERCENT: Final = 9.0
 _LABELS_MAX: Final = 8
 _ROW: Final = 22
+_SPARK: Final = 36
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +148,25 @@ def bar(value: int, highest: int, style: str = "s1") -> Markup:
         '<rect class="track" width="100%" height="8" rx="4"/>'
         f'<rect class="{style}" width="{length:.2f}%" height="8" rx="4"/></svg>'
     )
+
+
+def spark(*, identity: str, title: str, description: str, series: Sequence[Series]) -> Markup:
+    """Return stacked columns without axes, for a row of a list: a minute a column, as high as the busiest of them."""
+    number = max((len(line.values) for line in series), default=0)
+    highest = max((sum(line.values[index] for line in series) for index in range(number)), default=0)
+    slot = 100 / max(number, 1)
+    parts = [f'<rect class="track" x="0" y="{_SPARK - 1}" width="100%" height="1"/>']
+    for index in range(number if highest else 0):
+        bottom = float(_SPARK - 1)
+        for line in series:
+            height = line.values[index] / highest * (_SPARK - 2)
+            bottom -= height
+            if height:
+                parts.append(
+                    f'<rect class="{line.style}" x="{index * slot:.2f}%" y="{bottom:.1f}" '
+                    f'width="{slot * 0.86:.2f}%" height="{height:.1f}"/>'
+                )
+    return _picture(identity, title, description, _SPARK, parts)
 
 
 def step(start: float, end: float, *, low: float, high: float, marks: Sequence[float] = ()) -> Markup:

@@ -12,7 +12,7 @@ from litestar.types import ExceptionHandlersMap
 from yimatong.access.errors import LinkEnded, SessionEnded
 from yimatong.kit import clock
 from yimatong.kit.errors import NotFound, OutcomeUnknown, PlatformError, Unavailable
-from yimatong.kit.web import log_failure, translate
+from yimatong.kit.web import log_failure, request_id_of, translate
 from yimatong.web.errors import FormNotGenuine
 from yimatong.web.page import KINDS, Page, Parts
 
@@ -38,8 +38,8 @@ def advice_for(error: PlatformError) -> str:
 def show_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer any error as a page; a console session that ended leads to the login and back."""
     known = translate(error)
-    log_failure(request, error, known)
     path = request.url.path
+    log_failure(error, known, request_id=request_id_of(request), path=path)
     page = Page(request, _parts(request), now=clock.now())
     if isinstance(known, SessionEnded) and path.startswith(KINDS["console"].path):
         return _to_login(page, path)

@@ -32,7 +32,7 @@ _SETS: Final = {"shared": _HERE} | {name: _HERE / name for name in ("citizen", "
 _HEADERS: Final = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -40,13 +40,14 @@ _HEADERS: Final = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
 }
+"""``{forms}``: where forms may go, which is here; the cashier's page that leaves for a channel names its address."""
 _YEAR_S = 365 * 24 * 3600
 
 
 def make_pages() -> Pages:
     """Return the renderer with every template and text of the room."""
     own = [folder / "texts.json" for folder in _SETS.values()]
-    texts = Texts([*own, *(_SETS["console"] / f"{part}_texts.json" for part in ("index", "rules"))])
+    texts = Texts([*own, *(_SETS["console"] / f"{part}_texts.json" for part in ("index", "rules", "channels"))])
     folders = {name: folder / "templates" for name, folder in _SETS.items()}
     return Pages(folders, texts, asset=assets.asset, bar=charts.bar, text_or=texts.text_or)
 
@@ -77,10 +78,11 @@ def app_options(
         if message["type"] != "http.response.start":
             return
         headers = MutableScopeHeaders.from_message(message)
+        state = scope.get("state", {})
         for name, value in _HEADERS.items():
-            headers[name] = value
+            headers[name] = value.replace("{forms}", state.get("form_action", "'self'"))
         headers.setdefault("cache-control", "no-store")
-        request_id = scope.get("state", {}).get("request_id")
+        request_id = state.get("request_id")
         if request_id:
             headers["ymt-request-id"] = str(request_id)
         if parts.secure:

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,10 +20,12 @@ from registration_world import Tables, record, someone
 from yimatong.apps import parties
 from yimatong.apps.assembly import assemble
 from yimatong.empi.national import queries, tasks
+from yimatong.kit import clock
 from yimatong.kit.http import Outbound
 
 ID_CARD = "2.16.156.10011.1.3"
-START = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+START = clock.now().replace(microsecond=0)
+"""The platform's own facts carry the wall clock; what the national index says is later or earlier than that."""
 
 
 class NationalWorld:

@@ -191,12 +191,7 @@ def test_the_pace_is_kept(national: Any) -> None:
     assert 0.3 < waited[0] <= 1.0
 
 
-_OPEN = pytest.mark.xfail(
-    reason="of two with certificates both keep one national id after an unmerge: open", strict=False
-)
-
-
-@pytest.mark.parametrize("kind", [pytest.param("someone", marks=_OPEN), "bare"])
+@pytest.mark.parametrize("kind", ["someone", "bare"])
 def test_a_local_merge_is_told_and_undone(national: Any, kind: str) -> None:
     keeps = national.register()
     goes = national.register(someone() if kind == "someone" else bare())

@@ -361,9 +361,9 @@ def test_match_grades_by_the_engine(client: Callable[[str], Client]) -> None:
 def test_no_pattern_keeps_the_platform_busy() -> None:
     """A name of fifty equal letters under forty stars: a regular expression would try for years."""
     pattern, name = "*a" * 45 + "*b", "b" + "a" * 49
-    began = time.perf_counter()
+    began = time.process_time()
     assert fitting._name(_wanted(pattern), name) is None
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 1
     hand = random.Random(3)
     for _ in range(3000):
         text, like = ("".join(hand.choices(marks, k=hand.randint(1, 7))) for marks in ("ab", "ab*?"))

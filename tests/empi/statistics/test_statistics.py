@@ -186,18 +186,20 @@ async def test_one_caller_cannot_pin_anybody_by_differences(connection: Connecti
     without = await everything()
     await add(connection, 1, **target)
     with_her = await everything()
-    changed = 0
+    changed, seen = 0, 0
     for before, after in zip(without, with_her, strict=True):
         for old, new in zip(_numbers(before), _numbers(after), strict=True):
             assert old is None or old >= 10
             assert new is None or new >= 10
-            changed += old != new
+            assert None in {old, new} or ((new or 0) - (old or 0)) % 10 == 0
+            changed, seen = changed + (old != new), seen + 1
     # her own cells never appear, and no table moves by anything but a whole step of a large number
     for found in with_her:
         for cell in found.cells:
             if dict(zip(found.group_by, cell.keys, strict=True)).get("sex") == "9":
                 assert cell.count is None
-    assert changed <= len(with_her) // 5
+    # a number that stands in many tables is rounded alike in all of them, so one step shows in all of them
+    assert changed <= seen // 5
 
 
 def _numbers(found: Counted) -> list[int | None]:

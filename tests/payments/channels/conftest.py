@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,8 @@ from yimatong.kit.masking import Secret
 from yimatong.payments.channels.base import ChannelAccount, PaymentIntent, Scene
 from yimatong.payments.channels.wechat.channel import WeChatPay
 from yimatong.sandbox.local import Enrolled, LocalWorld
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 MCHID, APPID = "1900000109", "wx8888888888888888"
 
@@ -74,6 +78,7 @@ def intent() -> Callable[..., PaymentIntent]:
             "expires_at": clock.now() + timedelta(minutes=30),
             "notify_url": "http://127.0.0.1:9/notify",
             "scene": scene,
+            "placed_at": clock.now(),
             "payer_id": "oPayer",
         }
         return PaymentIntent(**(facts | more))

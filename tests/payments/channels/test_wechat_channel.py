@@ -2,40 +2,33 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date, timedelta
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from in_our_books import placed, refund_of
 
 from yimatong.kit import clock
 from yimatong.kit.errors import PartyOutcomeUnknown, PartyUnreachable
 from yimatong.kit.http import Outbound
 from yimatong.kit.masking import Secret
-from yimatong.payments.channels.base import PaymentStatus, RefundRequest, RefundStatus, Scene
+from yimatong.payments.channels.base import PaymentStatus, RefundStatus, Scene
 from yimatong.payments.channels.registry import CHANNELS
 from yimatong.payments.channels.wechat import signing
 from yimatong.payments.channels.wechat.channel import WeChatPay
 from yimatong.payments.errors import BillBroken, BillNotReady, ChannelAlreadyPaid, ChannelRefused
 
-
-def refund_of(attempt_no: str, refund_no: str, refund_fen: int, paid_fen: int = 1234) -> RefundRequest:
-    return RefundRequest(
-        refund_no=refund_no,
-        attempt_no=attempt_no,
-        refund_fen=refund_fen,
-        paid_fen=paid_fen,
-        reason="患者退号",
-        notify_url="http://127.0.0.1:9/notify",
-    )
+NOBODYS = refund_of("", "NOBODY-R1", 1)
 
 
 async def test_native_payment_from_placing_to_paid(channel, account, intent, post):
     action = await channel.start(account, intent("NATIVE0001"), now=clock.now())
     assert action.qr_text.startswith("weixin://wxpay/bizpayurl?pr=")
-    before = await channel.query(account, "NATIVE0001", now=clock.now())
+    before = await channel.query(account, placed("NATIVE0001"), now=clock.now())
     assert before.status is PaymentStatus.PENDING
     await post("pay", {"out_trade_no": "NATIVE0001"})
-    after = await channel.query(account, "NATIVE0001", now=clock.now())
+    after = await channel.query(account, placed("NATIVE0001"), now=clock.now())
     assert after.status is PaymentStatus.SUCCEEDED
     assert (after.merchant_id, after.app_id) == (account.merchant_id, account.app_id)
     assert (after.amount_fen, after.currency) == (1234, "CNY")
@@ -56,7 +49,7 @@ async def test_h5_payer_pays_on_the_page_and_comes_back(channel, account, intent
         form = {"decision": "pay", "redirect_url": query["redirect_url"][0]}
         gone = await browser.post(f"{world.url}/pay/{query['prepay_id'][0]}", data=form)
     assert (gone.status_code, gone.headers["location"]) == (303, "http://127.0.0.1:9/back?a=1&b=2")
-    assert (await channel.query(account, "H5ORDER0001", now=clock.now())).status is PaymentStatus.SUCCEEDED
+    assert (await channel.query(account, placed("H5ORDER0001"), now=clock.now())).status is PaymentStatus.SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -83,31 +76,33 @@ async def test_the_same_attempt_may_be_placed_again_and_another_amount_not(chann
 
 
 async def test_numbers_nobody_placed_are_absent(channel, account):
-    assert (await channel.query(account, "NOBODY0001", now=clock.now())).status is PaymentStatus.ABSENT
-    assert (await channel.query_refund(account, "NOBODY-R1", now=clock.now())).status is RefundStatus.ABSENT
+    assert (await channel.query(account, placed("NOBODY0001"), now=clock.now())).status is PaymentStatus.ABSENT
+    assert (
+        await channel.query_refund(account, refund_of("", "NOBODY-R1", 1), now=clock.now())
+    ).status is RefundStatus.ABSENT
     with pytest.raises(ChannelRefused) as refused:
-        await channel.close(account, "NOBODY0001", now=clock.now())
+        await channel.close(account, placed("NOBODY0001"), now=clock.now())
     assert refused.value.facts["channel_code"] == "ORDER_NOT_EXIST"
 
 
 async def test_every_character_of_a_number_survives_the_address(channel, account, intent):
     number = "aZ09_-|*" * 4
     await channel.start(account, intent(number), now=clock.now())
-    assert (await channel.query(account, number, now=clock.now())).status is PaymentStatus.PENDING
-    await channel.close(account, number, now=clock.now())
+    assert (await channel.query(account, placed(number), now=clock.now())).status is PaymentStatus.PENDING
+    await channel.close(account, placed(number), now=clock.now())
 
 
 async def test_close_makes_unpayable_and_paid_makes_unclosable(channel, account, intent, post):
     for number in ("CLOSE0001", "CLOSE0002"):
         await channel.start(account, intent(number), now=clock.now())
-    await channel.close(account, "CLOSE0001", now=clock.now())
-    await channel.close(account, "CLOSE0001", now=clock.now())
-    assert (await channel.query(account, "CLOSE0001", now=clock.now())).status is PaymentStatus.CLOSED
+    await channel.close(account, placed("CLOSE0001"), now=clock.now())
+    await channel.close(account, placed("CLOSE0001"), now=clock.now())
+    assert (await channel.query(account, placed("CLOSE0001"), now=clock.now())).status is PaymentStatus.CLOSED
     with pytest.raises(httpx.HTTPStatusError):
         await post("pay", {"out_trade_no": "CLOSE0001"})
     await post("pay", {"out_trade_no": "CLOSE0002"})
     with pytest.raises(ChannelAlreadyPaid):
-        await channel.close(account, "CLOSE0002", now=clock.now())
+        await channel.close(account, placed("CLOSE0002"), now=clock.now())
 
 
 async def test_expiry_stops_paying_and_does_not_close(channel, account, intent, post):
@@ -115,7 +110,7 @@ async def test_expiry_stops_paying_and_does_not_close(channel, account, intent, 
     await post("conditions", {"business_offset_s": 3600})
     with pytest.raises(httpx.HTTPStatusError):
         await post("pay", {"out_trade_no": "EXPIRE0001"})
-    assert (await channel.query(account, "EXPIRE0001", now=clock.now())).status is PaymentStatus.PENDING
+    assert (await channel.query(account, placed("EXPIRE0001"), now=clock.now())).status is PaymentStatus.PENDING
 
 
 async def test_refunds_in_parts_up_to_what_was_paid(channel, account, intent, post):
@@ -133,10 +128,10 @@ async def test_refunds_in_parts_up_to_what_was_paid(channel, account, intent, po
         assert refused.value.facts["channel_code"] == "INVALID_REQUEST"
     await channel.refund(account, refund_of("REFUND0001", "R-2", 234), now=clock.now())
     await post("settle-refund", {"mchid": account.merchant_id, "out_refund_no": "R-1"})
-    settled = await channel.query_refund(account, "R-1", now=clock.now())
+    settled = await channel.query_refund(account, refund_of("", "R-1", 1), now=clock.now())
     assert settled.status is RefundStatus.SUCCEEDED
     assert settled.succeeded_at is not None
-    assert (await channel.query(account, "REFUND0001", now=clock.now())).status is PaymentStatus.REFUNDED
+    assert (await channel.query(account, placed("REFUND0001"), now=clock.now())).status is PaymentStatus.REFUNDED
 
 
 async def test_refund_that_cannot_arrive_is_abnormal(channel, account, intent, post):
@@ -145,36 +140,38 @@ async def test_refund_that_cannot_arrive_is_abnormal(channel, account, intent, p
     await post("conditions", {"refund_settles_s": 0})
     await post("faults", {"refund_abnormal": 1})
     await channel.refund(account, refund_of("ABNORMAL01", "R-AB", 1234), now=clock.now())
-    assert (await channel.query_refund(account, "R-AB", now=clock.now())).status is RefundStatus.ABNORMAL
+    assert (
+        await channel.query_refund(account, refund_of("", "R-AB", 1), now=clock.now())
+    ).status is RefundStatus.ABNORMAL
 
 
 @pytest.mark.parametrize("fault", ["unsigned_answers", "wrong_signatures", "answer_5xx"])
 async def test_answers_that_prove_nothing_are_unknown(channel, account, post, fault):
     await post("faults", {fault: 1})
     with pytest.raises(PartyOutcomeUnknown):
-        await channel.query(account, "NOBODY0002", now=clock.now())
-    assert (await channel.query(account, "NOBODY0002", now=clock.now())).status is PaymentStatus.ABSENT
+        await channel.query(account, placed("NOBODY0002"), now=clock.now())
+    assert (await channel.query(account, placed("NOBODY0002"), now=clock.now())).status is PaymentStatus.ABSENT
 
 
 async def test_timeout_after_acting_is_unknown_and_the_order_is_there(channel, account, intent, post):
     await post("faults", {"timeout_after_acting": 1, "hang_s": 1.5})
     with pytest.raises(PartyOutcomeUnknown):
         await channel.start(account, intent("TIMEOUT0001"), now=clock.now())
-    assert (await channel.query(account, "TIMEOUT0001", now=clock.now())).status is PaymentStatus.PENDING
+    assert (await channel.query(account, placed("TIMEOUT0001"), now=clock.now())).status is PaymentStatus.PENDING
 
 
 async def test_nothing_listens_means_nothing_was_sent(account):
     async with Outbound() as outbound:
         with pytest.raises(PartyUnreachable):
-            await WeChatPay(outbound, "http://127.0.0.1:9").query(account, "NOBODY0001", now=clock.now())
+            await WeChatPay(outbound, "http://127.0.0.1:9").query(account, placed("NOBODY0001"), now=clock.now())
 
 
 async def test_an_old_answer_is_not_trusted(channel, account, post):
     await post("conditions", {"wire_offset_s": -280})
     later = clock.now() + timedelta(seconds=15)
-    await channel.query(account, "NOBODY0001", now=later)
+    await channel.query(account, placed("NOBODY0001"), now=later)
     with pytest.raises(PartyOutcomeUnknown):
-        await channel.query(account, "NOBODY0001", now=clock.now() + timedelta(seconds=40))
+        await channel.query(account, placed("NOBODY0001"), now=clock.now() + timedelta(seconds=40))
 
 
 async def test_a_stranger_s_key_is_refused_by_the_channel(channel, account, world):
@@ -184,7 +181,7 @@ async def test_a_stranger_s_key_is_refused_by_the_channel(channel, account, worl
         secrets=dict(account.secrets) | {"private_key_pem": Secret(other.private_key_pem)},
     )
     with pytest.raises(ChannelRefused) as refused:
-        await channel.query(stranger, "NOBODY0001", now=clock.now())
+        await channel.query(stranger, placed("NOBODY0001"), now=clock.now())
     assert refused.value.facts["channel_code"] == "SIGN_ERROR"
 
 
@@ -206,4 +203,6 @@ async def test_bill_with_its_hash_and_without(channel, account, intent, post):
 
 
 def test_registry_makes_the_channel_from_the_settings():
-    assert set(CHANNELS) == {"wechat"}
+    made = CHANNELS["wechat"](None, SimpleNamespace(wechat_base_url="http://127.0.0.1:9"))
+    assert isinstance(made, WeChatPay)
+    assert made._connection._base_url == "http://127.0.0.1:9"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
@@ -50,6 +47,8 @@ from yimatong.kit.db import Batch
 
 Issues = Batch[SharedWrite[Order], tuple[int, bytes]]
 """The shared path of issues: many in one transaction."""
+Verifications = Batch[Item, VerifiedCode]
+"""The shared path of verifications."""
 
 VERIFY_PATH = "/api/v1/codes/verify"
 
@@ -110,30 +109,30 @@ async def issue_code(
     ),
 )
 async def verify_code(
-    data: JSONBody[CodeToVerify],
-    request: Request[Any, Any, Any],
-    verifications: NamedDependency[Batch[Item, VerifiedCode]],
-) -> Response[bytes]:
+    data: JSONBody[CodeToVerify], call: NamedDependency[Call], verifications: NamedDependency[Verifications]
+) -> VerifiedCode:
     """Verify a code for a purpose and use it up; the record of the use is durable before the answer leaves."""
-    body = await verify(request.scope["state"], data, verifications)
-    return Response(body, status_code=200, media_type="application/json", headers={"cache-control": "no-store"})
+    return await verify(call, data, verifications)
 
 
-async def verify(state: dict[str, Any], data: CodeToVerify, verifications: Batch[Item, VerifiedCode]) -> bytes:
-    """Verify for the caller that the edge left in ``state``; shared with the lean route of the core."""
-    idempotency.require(state["idempotency_key"])
+async def verify(
+    call: Call, data: CodeToVerify, verifications: Verifications, *, nonce: str | None = None
+) -> VerifiedCode:
+    """Verify for a caller; ``nonce`` where the request's own is taken already.
+
+    Raises:
+        IdempotencyKeyMissing: no key. Refusal: of the code.
+    """
+    idempotency.require(call.key)
     item = Item(
-        caller=state["caller"],
-        nonce=state["nonce"],
-        idempotency_key=state["idempotency_key"],
-        request_id=state["request_id"],
+        caller=call.caller,
+        nonce=nonce or call.nonce,
+        idempotency_key=call.key,
+        request_id=call.request_id,
         wanted=data,
-        now=state["now"],
+        now=call.now,
     )
-    return _encoder.encode(await verifications.submit(item))
-
-
-_encoder = msgspec.json.Encoder()
+    return await verifications.submit(item)
 
 
 @post(

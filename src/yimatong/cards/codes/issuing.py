@@ -88,6 +88,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     now: datetime
     token: str = ""
+    nonce: bytes = b""
+    """Of a two-in-one code, whose token was asked for by it; else it is drawn."""
 
 
 class Usable(NamedTuple):
@@ -179,7 +181,7 @@ def _planned(order: Order, usable: Usable) -> _Plan:
         code_class=CodeClass[wanted.code_class.upper()],
         issued_at=int(order.now.timestamp()),
         ttl_s=usable.policy.ttl_s(wanted.code_class, wanted.ttl_s),
-        nonce=secrets.token_bytes(NONCE_BYTES),
+        nonce=order.nonce or secrets.token_bytes(NONCE_BYTES),
     )
     kind = CodeKind.TWO_IN_ONE if order.token else CodeKind(wanted.kind)
     if kind is CodeKind.OFFLINE and valid.code_class not in offline.CLASSES:

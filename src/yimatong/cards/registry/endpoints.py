@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter
 
@@ -14,9 +13,8 @@ from yimatong.cards.accounts import registration
 from yimatong.cards.accounts.endpoints import VuidInPath
 from yimatong.cards.accounts.real_name import RealNameCheck
 from yimatong.cards.accounts.schemas import Registration
-from yimatong.cards.codes.endpoints import verify
-from yimatong.cards.codes.item import Item
-from yimatong.cards.codes.schemas import CodeToVerify, VerifiedCode
+from yimatong.cards.codes.endpoints import Verifications, verify
+from yimatong.cards.codes.schemas import CodeToVerify
 from yimatong.cards.errors import (
     AccountFrozen,
     AccountNotFound,
@@ -68,7 +66,6 @@ from yimatong.empi.errors import (
     PersonDisagrees,
     SexDisagrees,
 )
-from yimatong.kit.db import Batch
 from yimatong.kit.errors import PartyOutcomeUnknown, PartyUnreachable, Refusal
 
 CardIdInPath = Annotated[str, PathParameter(pattern="^pcd_[0-9a-f]{32}(?!\\n)$")]
@@ -252,8 +249,7 @@ async def retry_delivery(delivery: DeliveryInPath, call: NamedDependency[Call]) 
 async def identify_resident(
     data: JSONBody[ToIdentify],
     call: NamedDependency[Call],
-    request: Request[Any, Any, Any],
-    verifications: NamedDependency[Batch[Item, VerifiedCode]],
+    verifications: NamedDependency[Verifications],
 ) -> Response[bytes]:
     """Find the resident behind a code, a physical card or a certificate, in one call with one answer."""
     attempt = identification.Attempt(data, caller=call.caller, request_id=call.request_id, now=call.now)
@@ -263,11 +259,8 @@ async def identify_resident(
         if before is not None:
             return before
         wanted = CodeToVerify(code=data.code, purpose=data.purpose, med_step=data.med_step)
-        state = request.scope["state"]
-        body = await verify(state | {"nonce": f"identify.{state['nonce']}"}, wanted, verifications)
-        return await call.write(
-            lambda tx: identification.by_code(tx, msgspec.json.decode(body, type=VerifiedCode)), status=200
-        )
+        verified = await verify(call, wanted, verifications, nonce=f"identify.{call.nonce}")
+        return await call.write(lambda tx: identification.by_code(tx, verified), status=200)
     try:
         return await call.write(lambda tx: attempt.run(tx, call.vault), status=200)
     except Refusal as refusal:

@@ -36,6 +36,15 @@ class PlacedText(msgspec.Struct, frozen=True, kw_only=True):
     size_mm: float
 
 
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A filled rectangle: the line of a table; ``x_mm`` and ``y_mm`` are its top left corner."""
+
+    x_mm: float
+    y_mm: float
+    width_mm: float
+    height_mm: float
+
+
 class Paper(msgspec.Struct, frozen=True, kw_only=True):
     """One page."""
 
@@ -43,11 +52,17 @@ class Paper(msgspec.Struct, frozen=True, kw_only=True):
     height_mm: float
     symbols: tuple[PlacedSymbol, ...] = ()
     texts: tuple[PlacedText, ...] = ()
+    rules: tuple[Rule, ...] = ()
 
 
 def centred(text: str, *, middle_mm: float, y_mm: float, size_mm: float) -> PlacedText:
     """Place a line around a vertical middle."""
     return PlacedText(text=text, x_mm=middle_mm - width(text, size_mm) / 2, y_mm=y_mm, size_mm=size_mm)
+
+
+def ending(text: str, *, right_mm: float, y_mm: float, size_mm: float) -> PlacedText:
+    """Place a line so that it ends at ``right_mm``, as amounts stand below each other."""
+    return PlacedText(text=text, x_mm=right_mm - width(text, size_mm), y_mm=y_mm, size_mm=size_mm)
 
 
 def svg(page: Paper) -> str:
@@ -69,6 +84,10 @@ def svg(page: Paper) -> str:
         f'<path shape-rendering="crispEdges" transform="translate({_n(each.x_mm)} {_n(each.y_mm)}) '
         f'scale({_n(each.module_mm)})" d="{each.modules.path()}"/>'
         for each in page.symbols
+    ]
+    parts += [
+        f'<path d="M{_n(each.x_mm)} {_n(each.y_mm)}h{_n(each.width_mm)}v{_n(each.height_mm)}h-{_n(each.width_mm)}Z"/>'
+        for each in page.rules
     ]
     for line in page.texts:
         x = line.x_mm
@@ -144,6 +163,10 @@ def _content(page: Paper) -> str:
         lines.append(f"q {module} 0 0 -{module} {_n(each.x_mm)} {_n(up - each.y_mm)} cm")
         lines += [f"{x} {y} {length} {tall} re" for x, y, length in each.modules.runs()]
         lines.append("f Q")
+    lines += [
+        f"{_n(each.x_mm)} {_n(up - each.y_mm - each.height_mm)} {_n(each.width_mm)} {_n(each.height_mm)} re f"
+        for each in page.rules
+    ]
     for line in page.texts:
         x, size = line.x_mm, _n(line.size_mm)
         for char in line.text:

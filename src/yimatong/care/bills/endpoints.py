@@ -10,8 +10,9 @@ from litestar.params import JSONBody, PathParameter
 
 from yimatong.access.edge import Call, documented
 from yimatong.care.bills import queries, service
-from yimatong.care.bills.schemas import BillView, NewBill, NewBillOrder, PlacedBill, VisitBills
+from yimatong.care.bills.schemas import BillView, NewBill, NewBillOrder, VisitBills
 from yimatong.care.errors import BillExists, BillNotFound, BillNotPayable, VisitNotFound
+from yimatong.care.placed import PlacedBill
 from yimatong.payments.desk import Desk
 from yimatong.payments.errors import ItemsDoNotAddUp, OrderExists
 

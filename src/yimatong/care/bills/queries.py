@@ -61,11 +61,22 @@ async def of_visit(connection: Connection, visit_no: str, *, scope: Scope) -> Vi
     return VisitBills(bills=[view(row) for row in rows])
 
 
+async def deposits(connection: Connection, institution_id: str, admission_no: str, *, lock: bool) -> list[Row[Any]]:
+    """Return the deposits of a stay, oldest first; locked in that order."""
+    query = (
+        select(bill)
+        .where(bill.c.institution_id == institution_id, bill.c.visit_no == admission_no, bill.c.kind == "deposit")
+        .order_by(bill.c.created_at, bill.c.bill_no)
+    )
+    return list((await connection.execute(query.with_for_update() if lock else query)).all())
+
+
 def view(row: Row[Any]) -> BillView:
     """Return a bill's row as callers see it."""
     return BillView(
         bill_no=row.bill_no,
         visit_no=row.visit_no,
+        kind=row.kind,
         order_no=row.order_no,
         description=row.description,
         items=msgspec.convert(row.items, list[Item]),
@@ -73,6 +84,8 @@ def view(row: Row[Any]) -> BillView:
         state=row.state,
         paid_fen=row.paid_fen,
         refunded_fen=row.refunded_fen,
+        used_fen=row.used_fen,
+        app_until=row.app_until,
         paid_at=row.paid_at,
         created_at=row.created_at,
     )

@@ -44,6 +44,7 @@ def view(row: Row[Any]) -> VisitView:
         visit_no=row.visit_no,
         institution_id=row.institution_id,
         vuid=row.vuid,
+        kind=row.kind,
         department=row.department,
         doctor=row.doctor,
         visited_at=row.visited_at,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import select
+import msgspec
+from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert
 
 from yimatong.access.caller import Caller
@@ -13,14 +14,24 @@ from yimatong.access.errors import NotPermitted
 from yimatong.cards.codes import queries as codes
 from yimatong.care.errors import VerificationTooOld, VerificationUsed, VisitExists
 from yimatong.care.models import visit
-from yimatong.care.visits import queries
-from yimatong.care.visits.schemas import NewVisit, VisitView
 from yimatong.kit.db import Connection
 
 VERIFIED_WITHIN: Final = timedelta(minutes=10)
 
 
-async def register(connection: Connection, new: NewVisit, *, caller: Caller, now: datetime) -> VisitView:
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """A visit to register, of either kind."""
+
+    visit_no: str
+    verification_id: str
+    vuid: str
+    department: str
+    doctor: str
+    kind: str = "clinic"
+    state: str = "registered"
+
+
+async def register(connection: Connection, new: Registration, *, caller: Caller, now: datetime) -> Row[Any]:
     """Register a visit at the caller's institution.
 
     Raises:
@@ -39,19 +50,21 @@ async def register(connection: Connection, new: NewVisit, *, caller: Caller, now
         .values(
             institution_id=caller.institution_id,
             visit_no=new.visit_no,
+            kind=new.kind,
             vuid=used.vuid,
             verification_id=new.verification_id,
             department=new.department,
             doctor=new.doctor,
+            state=new.state,
             visited_at=now,
             created_at=now,
         )
         .on_conflict_do_nothing()
         .returning(visit)
     )
-    row = made.first()
+    row: Row[Any] | None = made.first()
     if row is not None:
-        return queries.view(row)
+        return row
     taken = await connection.execute(
         select(visit.c.visit_no).where(
             visit.c.institution_id == caller.institution_id, visit.c.visit_no == new.visit_no

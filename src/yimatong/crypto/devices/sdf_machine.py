@@ -171,9 +171,10 @@ class Machine:
             self.library.call("SDF_OpenSession", c_void_p(self._handle), byref(out), device=self.name)
         except SdfSessionNotOpened as error:
             with self._changed:
-                if self._inside <= 1:
+                others = self._inside - 1 + len(self._idle)  # in use, or just given back
+                if others < 1:
                     raise
-                self._limit = self._inside - 1  # others are open: the device has fewer than the settings say
+                self._limit = others  # others are open: the device has fewer than the settings say
             raise SdfSessionsBusy(device=self.name) from error
         if out.value is None:
             raise SdfAnswerWrong(device=self.name, what="SDR_OK without a session handle")

@@ -43,6 +43,8 @@ LEASE: Final = timedelta(minutes=2)
 
 PAUSE_MAX: Final = timedelta(minutes=5)
 _SURVIVOR_FIRST: Final = timedelta(seconds=30)
+_PATIENCE: Final = timedelta(hours=1)
+"""So long one waits for the other after a merge that was undone: what she has to say may be refused."""
 BEHIND: Final = timedelta(hours=1)
 ALARM: Final = "national-behind"
 UNREADABLE: Final = "national-unreadable"
@@ -86,6 +88,7 @@ class _Person(NamedTuple):
     from_there: bool
     last: str | None
     digest: bytes | None
+    survivor_speaks: bool
 
     @property
     def is_there(self) -> bool:
@@ -96,6 +99,11 @@ class _Person(NamedTuple):
     def nothing_to_say(self) -> bool:
         """Whether she was never told and need not be: retired, or nobody but the national index speaks of her."""
         return not self.is_there and (self.current_mpi is not None or self.from_there)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether she stands for herself again while the person whom she was put into is still told with her facts."""
+        return self.current_mpi is None and self.last == "resolve" and self.survivor_speaks
 
 
 async def note_changes(connection: Connection, *, limit: int, now: datetime) -> int:
@@ -189,17 +197,24 @@ async def _say(
     blinder: Blinder,
     now: datetime,
 ) -> list[_Said]:
-    """Write the messages of rows that are due; one that would say nothing new is dropped."""
+    """Write the messages of rows that are due; one that would say nothing new is dropped.
+
+    After a merge that was undone the other person speaks first: told with both persons' facts, she would be taken for
+    the one who is announced anew.
+    """
     inside = await raw(connection)
     known = await _people(inside, [row[1] for row in rows])
     survivors = await _people(inside, [own.current_mpi for own in known.values() if own.current_mpi is not None])
     said: list[_Said] = []
     dropped: list[str] = []
     later: list[str] = []
-    for item_id, mpi, *_ in rows:
+    for item_id, mpi, *_, due_at in rows:
         own = known.get(mpi)
         if own is None or own.nothing_to_say:
             dropped.append(item_id)
+            continue
+        if own.has_left and now - due_at < _PATIENCE:
+            later.append(item_id)
             continue
         about = own if own.current_mpi is None else survivors[own.current_mpi]
         if own.current_mpi is not None and not about.is_there:
@@ -260,7 +275,7 @@ async def _sent(connection: RawConnection, said: Sequence[_Said], *, sealer: Sea
 
 async def _people(connection: RawConnection, mpis: Sequence[UUID]) -> dict[UUID, _Person]:
     rows: Sequence[Any] = await (await connection.execute(statements.PEOPLE, (list(mpis),))).fetchall()
-    return {row[0]: _Person._make((*row[:10], None if row[10] is None else bytes(row[10]))) for row in rows}
+    return {row[0]: _Person._make((*row[:10], None if row[10] is None else bytes(row[10]), row[11])) for row in rows}
 
 
 def _person(sealer: Sealer, about: _Person, ref: str) -> NationalPerson:

@@ -16,7 +16,8 @@ EVERYBODY: Final = """
 """
 
 CLAIM: Final = """
-    SELECT n.item_id, n.mpi, n.version, n.state, n.action, n.survivor_mpi, n.message_id, n.message_sealed, n.attempts
+    SELECT n.item_id, n.mpi, n.version, n.state, n.action, n.survivor_mpi, n.message_id, n.message_sealed, n.attempts,
+           n.due_at
     FROM empi_national_item n
     WHERE n.state IN ('due', 'sent', 'unknown') AND n.next_at <= %s
       AND (n.state <> 'due' OR NOT EXISTS (
@@ -30,14 +31,17 @@ PEOPLE: Final = """
                        WHERE c.current AND c.kind <> 'national'
                          AND (c.mpi = p.mpi OR c.mpi IN (SELECT mpi FROM empi_person WHERE current_mpi = p.mpi)))
            AND EXISTS (SELECT FROM empi_contribution c WHERE c.mpi = p.mpi AND c.current) AS from_there,
-           l.action, l.digest
+           l.action, l.digest,
+           EXISTS (SELECT FROM empi_national_item o
+                   WHERE o.mpi = l.survivor_mpi AND o.state IN ('due', 'sent', 'unknown')) AS survivor_speaks
     FROM empi_person p
     LEFT JOIN LATERAL (
-        SELECT action, digest FROM empi_national_item
+        SELECT action, digest, survivor_mpi FROM empi_national_item
         WHERE mpi = p.mpi AND state = 'acknowledged' ORDER BY settled_at DESC, item_id DESC LIMIT 1) l ON true
     WHERE p.mpi = ANY(%s)
 """
-"""``from_there``: nobody but the national index speaks of her; the last message that was acknowledged."""
+"""``from_there``: nobody but the national index speaks of her; the last message that was acknowledged, and whether the
+person into whom that one put her has something to say."""
 
 SENT: Final = """
     UPDATE empi_national_item n SET state = 'sent', action = r.action, survivor_mpi = r.survivor, version = r.version,

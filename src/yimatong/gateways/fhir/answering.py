@@ -14,8 +14,7 @@ from yimatong.gateways.fhir import encoding, negotiation, outcomes, searching
 from yimatong.gateways.fhir.encoding import Form
 from yimatong.gateways.fhir.negotiation import Wish
 from yimatong.gateways.fhir.values import Resource
-from yimatong.kit.errors import PlatformError, UnexpectedFailure
-from yimatong.kit.log import KitLog
+from yimatong.kit.errors import PlatformError
 from yimatong.kit.web import language_of, log_failure, request_id_of, translate
 
 BASIC_REALM: Final = 'Basic realm="yimatong", charset="UTF-8"'
@@ -74,17 +73,15 @@ def etag(version: int) -> str:
 def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer a failure of a handler with its OperationOutcome."""
     known = translate(error)
-    log_failure(request, error, known)
+    log_failure(error, known, request_id=request_id_of(request), path=request.url.path)
     form = _form_of(request.scope)
     status, headers, body = refusal(known, form=form, headers=headers_of(request.scope))
     headers["ymt-request-id"] = request_id_of(request)
     return Response(body, status_code=status, headers=headers, media_type=headers.pop("content-type"))
 
 
-def at_the_door(scope: ASGIScope, error: PlatformError, request_id: str, headers: Mapping[str, str]) -> Answer:
+def at_the_door(scope: ASGIScope, error: PlatformError, headers: Mapping[str, str]) -> Answer:
     """Answer a request that did not come through the door."""
-    if isinstance(error, UnexpectedFailure):
-        KitLog.REQUEST_FAILED.emit(request_id=request_id, cause=error.audit)
     status, sent, body = refusal(error, form=_form_of(scope), headers=headers)
     sent["content-length"] = str(len(body))
     return Answer(status, [(name.encode(), value.encode()) for name, value in sent.items()], body)

@@ -27,7 +27,7 @@ from yimatong.gateways.errors import CredentialsMissing, RequestsTooMany
 from yimatong.kit import clock
 from yimatong.kit.errors import PlatformError
 from yimatong.kit.ids import new_id
-from yimatong.kit.web import translate
+from yimatong.kit.web import log_failure, translate
 
 BODY_BYTES_MAX: Final = 1 << 20
 """A message of many persons is larger than a request of the native API."""
@@ -117,7 +117,9 @@ class Door:
             answer = Answer()
             await self._app(scope, replay(body, receive), answer.collect)
         except Exception as error:  # noqa: BLE001 -- the last resort of the door: every failure is answered
-            answer = self._refuse(scope, translate(error), state["request_id"], headers)
+            refusal = translate(error)
+            log_failure(error, refusal, request_id=state["request_id"], path=scope["path"])
+            answer = self._refuse(scope, refusal, state["request_id"], headers)
         await answer.send(send, signer=signer, now=now, request_id=state["request_id"])
 
     async def _admit(self, scope: ASGIScope, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Admitted:

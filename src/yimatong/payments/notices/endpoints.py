@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-from litestar import Request, Response, post
+from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from yimatong.kit import clock
 from yimatong.kit.errors import OutcomeUnknown
-from yimatong.kit.web import language_of, translate
+from yimatong.kit.web import Arrival, language_of, translate
 from yimatong.payments.desk import Desk
 from yimatong.payments.log import PaymentsLog
 from yimatong.payments.notices import service
+from yimatong.payments.notices.sharing import Shared
 
 _UNAVAILABLE = 503
 
 
-@post("/notify/wechat/{account_id:str}", public=True, status_code=200, include_in_schema=False)
-async def wechat_notice(
-    account_id: FromPath[str], request: Request[Any, Any, Any], desk: NamedDependency[Desk]
+@post("/notify/{channel:str}/{account_id:str}", public=True, status_code=200, include_in_schema=False)
+async def take_notice(
+    channel: FromPath[str],
+    account_id: FromPath[str],
+    arrival: NamedDependency[Arrival],
+    desk: NamedDependency[Desk],
+    settlements: NamedDependency[Shared],
 ) -> Response[bytes]:
-    """Take a notice of WeChat Pay: 204 after the commit, else 4xx/5xx with ``FAIL``, and it comes again."""
+    """Take a notice of a channel: its own word for *taken* after the commit, else its word for *send it again*."""
+    problem, status = "", 200
     try:
-        headers = {key.lower(): value for key, value in request.headers.items()}
-        await service.take(desk, "wechat", account_id, headers, await request.body(), now=clock.now())
+        body = await arrival.body()
+        await service.take(desk, channel, account_id, arrival.headers, body, shared=settlements, now=clock.now())
     except Exception as caught:  # noqa: BLE001 -- whatever failed, the channel gets its own form of "not taken"
         error = translate(caught)
         PaymentsLog.NOTICE_REFUSED.emit(account_id=account_id, cause=error.code, detail=error.audit)
         status = _UNAVAILABLE if isinstance(error, OutcomeUnknown) else error.status
-        text = error.text(language_of(request.headers.get("accept-language", "")))
-        answer = msgspec.json.encode({"code": "FAIL", "message": text})
-        return Response(answer, status_code=status, media_type="application/json")
-    return Response(b"", status_code=204)
+        problem = error.text(language_of(arrival.headers.get("accept-language", "")))
+    answer = service.answer(desk, channel, problem=problem, status=status)
+    return Response(answer.body, status_code=answer.status, media_type=answer.media_type)
 
 
-ROUTES = [wechat_notice]
+ROUTES = [take_notice]

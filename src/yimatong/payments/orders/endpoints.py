@@ -9,6 +9,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from yimatong.access.edge import Call, documented
+from yimatong.access.shared import SharedWrite
+from yimatong.kit.db import Batch
 from yimatong.payments.desk import Desk
 from yimatong.payments.errors import (
     ItemsDoNotAddUp,
@@ -17,8 +19,13 @@ from yimatong.payments.errors import (
     OrderNotClosable,
     OrderNotFound,
     OrderNotPayable,
+    ProofWrong,
+    ServiceChannelNotFound,
+    ServiceChannelOff,
+    TerminalNotOfChannel,
 )
 from yimatong.payments.orders import queries, service
+from yimatong.payments.orders.placing import Placement, is_plain
 from yimatong.payments.orders.schemas import (
     CashierLink,
     NewOrder,
@@ -29,17 +36,33 @@ from yimatong.payments.orders.schemas import (
 )
 from yimatong.payments.states import OrderState
 
+Placements = Batch[SharedWrite[Placement], tuple[int, bytes]]
+"""The shared path of placing: many in one transaction."""
+
 
 @post(
     "/api/v1/orders",
     permission="orders:write",
     status_code=201,
-    responses=documented(PlacedOrder, ItemsDoNotAddUp, OrderExists),
+    responses=documented(
+        PlacedOrder,
+        ItemsDoNotAddUp,
+        OrderExists,
+        ServiceChannelNotFound,
+        ServiceChannelOff,
+        TerminalNotOfChannel,
+        ProofWrong,
+    ),
 )
 async def place_order(
-    data: JSONBody[NewOrder], call: NamedDependency[Call], desk: NamedDependency[Desk]
+    data: JSONBody[NewOrder],
+    call: NamedDependency[Call],
+    desk: NamedDependency[Desk],
+    placements: NamedDependency[Placements],
 ) -> Response[bytes]:
     """下单：机构直接提交支付订单. Place an order; the answer has a link to the cashier page."""
+    if is_plain(data):
+        return await call.write_shared(placements, Placement(new=data, caller=call.caller, now=call.now))
     return await call.write(lambda tx: service.place(tx, data, desk=desk, caller=call.caller, now=call.now))
 
 

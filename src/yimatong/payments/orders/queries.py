@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, func, or_, select, tuple_
 
 from yimatong.access.caller import Scope
+from yimatong.kit import cursors
 from yimatong.kit.db import Connection
-from yimatong.kit.errors import InvalidInput
-from yimatong.payments.errors import OrderNotFound
+from yimatong.payments import history
 from yimatong.payments.history import within
 from yimatong.payments.models import order
 from yimatong.payments.numbers import require_order_no
@@ -34,15 +32,40 @@ async def find(connection: Connection, order_no: str, *, scope: Scope) -> OrderV
 
 async def row_of(connection: Connection, order_no: str, *, scope: Scope) -> Row[Any]:
     """Return an order's row, unlocked; errors as ``find``."""
-    found = await connection.execute(select(order).where(order.c.order_no == require_order_no(order_no), within(scope)))
-    row = found.first()
-    if row is None:
-        raise OrderNotFound
-    return row
+    return await history.order_row(connection, require_order_no(order_no), scope=scope)
+
+
+async def rows_of(connection: Connection, numbers: Collection[str]) -> dict[str, Row[Any]]:
+    """Return the rows of orders by number, whosever they are, unlocked; an unknown one is left out."""
+    found = await connection.execute(select(order).where(order.c.order_no.in_(numbers)))
+    return {row.order_no: row for row in found}
+
+
+class Sought(msgspec.Struct, frozen=True, kw_only=True):
+    """Which orders are looked for, besides the scope; empty: all. ``number`` is the order's or the source's.
+
+    Placed in ``start <= created_at < end``, where these are given.
+    """
+
+    institution_id: str = ""
+    number: str = ""
+    channel: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+_ALL: Final = Sought()
 
 
 async def page(
-    connection: Connection, *, scope: Scope, limit: int, cursor: str = "", source_id: str = "", state: str = ""
+    connection: Connection,
+    *,
+    scope: Scope,
+    limit: int,
+    cursor: str = "",
+    source_id: str = "",
+    state: str = "",
+    sought: Sought = _ALL,
 ) -> OrderPage:
     """Return one page of orders, newest first, without their refunds.
 
@@ -54,14 +77,31 @@ async def page(
         query = query.where(order.c.source_id == source_id)
     if state:
         query = query.where(order.c.state == state)
+    query = query.where(*_narrowed(sought))
     if cursor:
-        query = query.where(tuple_(order.c.created_at, order.c.order_no) < tuple_(*_read_cursor(cursor)))
+        query = query.where(tuple_(order.c.created_at, order.c.order_no) < tuple_(*cursors.read(cursor, texts=1)))
     rows = (await connection.execute(query.limit(limit + 1))).all()
     more = len(rows) > limit
     return OrderPage(
         orders=[view(row) for row in rows[:limit]],
-        next=_write_cursor(rows[limit - 1].created_at, rows[limit - 1].order_no) if more else "",
+        next=cursors.write(rows[limit - 1].created_at, rows[limit - 1].order_no) if more else "",
     )
+
+
+def _narrowed(sought: Sought) -> list[ColumnElement[bool]]:
+    """Return the conditions of what is looked for."""
+    found: list[ColumnElement[bool]] = []
+    if sought.institution_id:
+        found.append(order.c.institution_id == sought.institution_id)
+    if sought.number:
+        found.append(or_(order.c.order_no == sought.number, order.c.source_id == sought.number))
+    if sought.channel:
+        found.append(order.c.paid_channel == sought.channel)
+    if sought.start is not None:
+        found.append(order.c.created_at >= sought.start)
+    if sought.end is not None:
+        found.append(order.c.created_at < sought.end)
+    return found
 
 
 class ChannelTotal(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,20 +162,3 @@ def view(row: Row[Any], *, refunds: list[Any] | None = None) -> OrderView:
         closed_at=row.closed_at,
         refunds=refunds or [],
     )
-
-
-def _write_cursor(at: datetime, order_no: str) -> str:
-    return base64.urlsafe_b64encode(f"{at.isoformat()}~{order_no}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        at, _, order_no = text.partition("~")
-        moment = datetime.fromisoformat(at)
-        require_order_no(order_no)
-    except (binascii.Error, ValueError, OrderNotFound) as error:
-        raise InvalidInput(detail="cursor") from error
-    if moment.tzinfo is None:
-        raise InvalidInput(detail="cursor")
-    return moment, order_no

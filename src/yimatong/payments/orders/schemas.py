@@ -17,6 +17,7 @@ EXPIRES_S_DEFAULT = 30 * 60
 Line = Annotated[str, Meta(min_length=1, max_length=127, pattern="^[^\\x00-\\x1f\\x7f]+(?!\\n)$")]
 SourceNumber = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}(?!\n)$", description="the institution's own number")]
 AmountFen = Annotated[int, Meta(ge=1, le=AMOUNT_FEN_MAX)]
+ReturnUrl = Annotated[str, Meta(max_length=512, pattern=r"^(https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?)?(?!\n)$")]
 ExpiresInS = Annotated[int, Meta(ge=60, le=7 * 86400)]
 
 
@@ -26,6 +27,10 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     name: Line
     amount_fen: Annotated[int, Meta(ge=0, le=AMOUNT_FEN_MAX)]
     quantity: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    source_no: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{0,64}(?!\n)$")] = ""
+    """The bill that the line belongs to, where one order pays several."""
+    code: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{0,40}(?!\n)$")] = ""
+    """The line's code in the catalogue of medical insurance, where the hospital gives one."""
 
 
 Items = Annotated[list[Item], Meta(min_length=1, max_length=200)]
@@ -40,6 +45,14 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     amount_fen: AmountFen
     expires_in_s: ExpiresInS = EXPIRES_S_DEFAULT
     vuid: Annotated[str, Meta(pattern=r"^[0-9A-F]{64}(?!\n)$")] | None = None
+    service_channel_id: Annotated[str, Meta(pattern=r"^svc_[0-9a-f]{32}(?!\n)$")] | None = None
+    """The service channel that the payment starts from; one of the caller's own."""
+    terminal_no: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,32}(?!\n)$")] = ""
+    """The window or kiosk; one of the service channel's own terminals."""
+    proof: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?(?!\n)$")] = ""
+    """By the terminal's key, or the merchant's where no terminal is named (docs/spec/service-channels.md)."""
+    return_url: ReturnUrl = ""
+    """Where the cashier's page leads back to when it is done; of the placing system itself, kept with the order."""
 
 
 class PlacedOrder(msgspec.Struct, frozen=True, kw_only=True):

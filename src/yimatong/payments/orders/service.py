@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, text
 
 from yimatong.access import sessions
-from yimatong.access.caller import Caller, Scope
+from yimatong.access.caller import PLATFORM, Caller, Scope
 from yimatong.access.errors import NotPermitted
 from yimatong.kit.clock import business_date
 from yimatong.kit.db import Connection
 from yimatong.kit.ids import new_number
-from yimatong.payments import asking, history, news
+from yimatong.payments import asking, history, ledger, sources
 from yimatong.payments.desk import Desk
 from yimatong.payments.errors import (
+    AppTimeOver,
     ItemsDoNotAddUp,
     OrderExists,
     OrderExpired,
     OrderNotPayable,
+    OrderNotRefundable,
     OrderNumbersExhausted,
 )
-from yimatong.payments.models import order
 from yimatong.payments.orders import queries
 from yimatong.payments.orders.schemas import (
     EXPIRES_S_DEFAULT,
@@ -34,8 +34,11 @@ from yimatong.payments.orders.schemas import (
     OrderStateView,
     PlacedOrder,
 )
-from yimatong.payments.states import ORDER_PAYABLE, OrderState
+from yimatong.payments.service_channels import service as services
+from yimatong.payments.states import ORDER_PAYABLE, ORDER_REFUNDABLE
 
+DRAWS = 3
+"""How often a number is drawn."""
 LINK_S = 2 * 3600
 """A cashier link outlives a phone call, not the day."""
 
@@ -51,7 +54,15 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     items: list[Item]
     amount_fen: int
     expires_in_s: int = EXPIRES_S_DEFAULT
+    app_s: int | None = None
+    """How long it may be paid in an app; None: as long as anywhere."""
     vuid: str | None = None
+    payer_vuid: str | None = None
+    payer_caller_id: str | None = None
+    service_channel_id: str | None = None
+    terminal_no: str = ""
+    return_url: str = ""
+    """Where the cashier's page leads back to; checked by whoever demands."""
 
 
 async def place(connection: Connection, new: NewOrder, *, desk: Desk, caller: Caller, now: datetime) -> PlacedOrder:
@@ -59,21 +70,37 @@ async def place(connection: Connection, new: NewOrder, *, desk: Desk, caller: Ca
 
     Raises:
         ItemsDoNotAddUp, OrderExists, NotPermitted (a caller without an institution).
+        ServiceChannelNotFound, ServiceChannelOff, TerminalNotOfChannel, ProofWrong: where it comes from does not hold.
     """
     if caller.institution_id is None:
         raise NotPermitted(permission="orders:write")
-    demand = Demand(
-        institution_id=caller.institution_id,
+    placing = services.Placing(
+        service_channel_id=new.service_channel_id,
+        terminal_no=new.terminal_no,
+        proof=new.proof,
+        source_no=new.source_no,
+        amount_fen=new.amount_fen,
+    )
+    await services.admit(connection, desk.vault, placing, caller=caller, now=now)
+    return await create(connection, demanded(new, caller, caller.institution_id), desk=desk, now=now)
+
+
+def demanded(new: NewOrder, caller: Caller, institution_id: str) -> Demand:
+    """Return what an institution demands when it places an order itself."""
+    return Demand(
+        institution_id=institution_id,
         caller_id=caller.caller_id,
-        source_kind=news.DIRECT,
+        source_kind=sources.DIRECT,
         source_id=new.source_no,
         description=new.description,
         items=new.items,
         amount_fen=new.amount_fen,
         expires_in_s=new.expires_in_s,
         vuid=new.vuid,
+        service_channel_id=new.service_channel_id,
+        terminal_no=new.terminal_no,
+        return_url=new.return_url,
     )
-    return await create(connection, demand, desk=desk, now=now)
 
 
 async def create(connection: Connection, demand: Demand, *, desk: Desk, now: datetime) -> PlacedOrder:
@@ -87,9 +114,6 @@ async def create(connection: Connection, demand: Demand, *, desk: Desk, now: dat
     if items_fen != demand.amount_fen:
         raise ItemsDoNotAddUp(items_fen=items_fen, amount_fen=demand.amount_fen)
     row = await _insert(connection, demand, now=now)
-    await history.tell(
-        connection, row.order_no, kind="order", number=row.order_no, new=row.state, cause="created", now=now
-    )
     return PlacedOrder(
         order_no=row.order_no,
         state=row.state,
@@ -124,16 +148,75 @@ async def close(desk: Desk, order_no: str, *, scope: Scope, now: datetime) -> Or
     return OrderStateView(order_no=order_no, state=state)
 
 
-def require_payable(row: Row[Any], *, now: datetime) -> None:
+async def let_pay(
+    connection: Connection, order_no: str, *, payer_vuid: str, payer_caller_id: str | None, now: datetime
+) -> Row[Any]:
+    """Let somebody pay an order by an app: it may see and pay the order from now on. The last one counts.
+
+    Raises:
+        OrderNotFound. OrderNotPayable, OrderExpired, AppTimeOver: it cannot be paid in an app.
+    """
+    held = await history.lock_order(connection, order_no, scope=PLATFORM)
+    require_payable(held, at_counter=payer_caller_id is None, now=now)
+    changed = await connection.execute(
+        _LET_PAY, {"order_no": order_no, "vuid": payer_vuid, "caller_id": payer_caller_id, "now": now}
+    )
+    row: Row[Any] = changed.one()
+    return row
+
+
+async def use_deposit(connection: Connection, order_no: str, amount_fen: int, *, key: str, now: datetime) -> int:
+    """Let a paid deposit pay for a stay, as far as it goes; return the fen that it gave. ``key``: the settlement's.
+
+    Raises:
+        OrderNotFound. OrderNotRefundable: it was never paid, or everything of it went back.
+    """
+    held = await history.lock_order(connection, order_no, scope=PLATFORM)
+    if held.state not in ORDER_REFUNDABLE:
+        raise OrderNotRefundable(state=held.state)
+    used_fen = min(amount_fen, held.paid_fen - held.refund_reserved_fen - held.used_fen)
+    if used_fen <= 0:
+        return 0
+    await connection.execute(_USE, {"order_no": order_no, "fen": used_fen, "now": now})
+    posting = ledger.deposit_used(key=key, institution_id=held.institution_id, amount_fen=used_fen)
+    await ledger.post(connection, order_no, posting, now=now)
+    return int(used_fen)
+
+
+_LET_PAY: Final = text(
+    """
+    UPDATE payments_order SET payer_vuid = :vuid, payer_caller_id = coalesce(:caller_id, payer_caller_id),
+                              updated_at = :now, version = version + 1
+    WHERE order_no = :order_no RETURNING *
+    """
+)
+_USE: Final = text(
+    """
+    UPDATE payments_order SET used_fen = used_fen + :fen, updated_at = :now, version = version + 1
+    WHERE order_no = :order_no
+    """
+)
+
+
+def require_payable(row: Row[Any], *, at_counter: bool = False, now: datetime) -> None:
     """Refuse an order that no payment may be started for.
 
     Raises:
         OrderNotPayable: paid, closing or closed. OrderExpired: its time is over.
+        AppTimeOver: its time in apps is over, and this is not a kiosk or window.
     """
     if row.state not in ORDER_PAYABLE:
         raise OrderNotPayable(state=row.state)
     if row.expires_at <= now:
         raise OrderExpired
+    if paying_until(row, at_counter=at_counter) <= now:
+        raise AppTimeOver
+
+
+def paying_until(row: Row[Any], *, at_counter: bool) -> datetime:
+    """Return until when an order may be paid there: the expiry that the channel is given."""
+    until: datetime = row.expires_at
+    return until if at_counter or row.app_until is None else min(until, row.app_until)
 
 
 async def _link(connection: Connection, order_no: str, *, desk: Desk, now: datetime) -> str:
@@ -141,29 +224,54 @@ async def _link(connection: Connection, order_no: str, *, desk: Desk, now: datet
     return desk.cashier_url(token)
 
 
+_MAKE: Final = text(
+    """
+    WITH made AS (
+        INSERT INTO payments_order (order_no, institution_id, caller_id, source_kind, source_id, vuid, payer_vuid,
+                                    payer_caller_id, service_channel_id, terminal_no, return_url, description, items,
+                                    amount_fen, cash_fen, state, expires_at, app_until, created_at, updated_at,
+                                    close_at)
+        VALUES (:order_no, :institution_id, :caller_id, :source_kind, :source_id, :vuid, :payer_vuid,
+                :payer_caller_id, :service_channel_id, :terminal_no, :return_url, :description, cast(:items AS jsonb),
+                :amount_fen, :amount_fen, 'created', :expires_at, :app_until, :now, :now, :expires_at)
+        ON CONFLICT DO NOTHING RETURNING *),
+    told AS (
+        INSERT INTO payments_event (order_no, kind, number, from_state, to_state, cause, at)
+        SELECT order_no, 'order', order_no, NULL, state, 'created', created_at FROM made)
+    SELECT * FROM made
+    """
+)
+
+
+def draw(now: datetime) -> str:
+    """Return a fresh order number. A random number that is taken (one in 10**6 on a busy day) is drawn again."""
+    return new_number("P", f"{business_date(now):%Y%m%d}")
+
+
 async def _insert(connection: Connection, demand: Demand, *, now: datetime) -> Row[Any]:
-    """Insert under a fresh number; a random number that is taken (one in 10**6 on a busy day) is drawn again."""
-    for _ in range(3):
+    """Insert under a fresh number."""
+    for _ in range(DRAWS):
         made = await connection.execute(
-            insert(order)
-            .values(
-                order_no=new_number("P", f"{business_date(now):%Y%m%d}"),
-                institution_id=demand.institution_id,
-                caller_id=demand.caller_id,
-                source_kind=demand.source_kind,
-                source_id=demand.source_id,
-                vuid=demand.vuid,
-                description=demand.description,
-                items=msgspec.to_builtins(demand.items),
-                amount_fen=demand.amount_fen,
-                state=OrderState.CREATED,
-                expires_at=now + timedelta(seconds=demand.expires_in_s),
-                created_at=now,
-                updated_at=now,
-                close_at=now + timedelta(seconds=demand.expires_in_s),
-            )
-            .on_conflict_do_nothing()
-            .returning(order)
+            _MAKE,
+            {
+                "order_no": draw(now),
+                "institution_id": demand.institution_id,
+                "caller_id": demand.caller_id,
+                "source_kind": demand.source_kind,
+                "source_id": demand.source_id,
+                "vuid": demand.vuid,
+                "payer_vuid": demand.payer_vuid,
+                "payer_caller_id": demand.payer_caller_id,
+                "service_channel_id": demand.service_channel_id,
+                "terminal_no": demand.terminal_no,
+                "return_url": demand.return_url,
+                "description": demand.description,
+                "items": msgspec.json.encode(demand.items).decode(),
+                "amount_fen": demand.amount_fen,
+                "expires_at": now + timedelta(seconds=demand.expires_in_s),
+                "app_until": None if demand.app_s is None else now + timedelta(seconds=demand.app_s),
+                "now": now,
+            },
         )
         row: Row[Any] | None = made.first()
         if row is not None:

@@ -9,21 +9,20 @@ from sqlalchemy import Row, insert, update
 
 from yimatong.access.caller import PLATFORM, Caller
 from yimatong.kit.db import Connection
-from yimatong.payments import history, ledger, news
+from yimatong.payments import history, ledger, news, sources
 from yimatong.payments.alarms import raise_alarm
 from yimatong.payments.channels.base import ChannelAccount, ChannelRefund, RefundStatus
 from yimatong.payments.errors import (
     OrderNotFound,
     OrderNotRefundable,
     PaymentMismatch,
-    RefundExceedsPaid,
     RefundNumberReused,
     RefundsExhausted,
 )
 from yimatong.payments.log import PaymentsLog
-from yimatong.payments.models import order, refund
+from yimatong.payments.models import order, refund, refund_item
 from yimatong.payments.numbers import REFUNDS_MAX, order_of, refund_no
-from yimatong.payments.refunds import queries
+from yimatong.payments.refunds import queries, sharing
 from yimatong.payments.refunds.schemas import NewRefund, RefundView
 from yimatong.payments.states import ORDER_REFUNDABLE, OrderState, RefundState
 
@@ -36,67 +35,111 @@ _SETTLED = {
 
 
 async def ask(connection: Connection, new: NewRefund, *, caller: Caller, now: datetime) -> RefundView:
-    """Record that an institution wants money returned; the worker takes it to the channel after the commit.
+    """Record that an institution wants money returned; the worker takes it to the channels after the commit.
 
     Raises:
-        OrderNotFound, OrderNotRefundable, RefundExceedsPaid, RefundNumberReused, RefundsExhausted.
+        OrderNotFound, OrderNotRefundable, RefundNumberReused, RefundsExhausted, and those of ``sharing``.
     """
     held = await history.lock_order(connection, new.order_no, scope=caller.scope)
     before = await queries.by_request(connection, new.order_no, new.request_no)
-    if before is not None:
-        if (before.amount_fen, before.reason) != (new.amount_fen, new.reason):
+    if before:
+        if (sum(row.amount_fen for row in before), before[0].reason) != (new.amount_fen, new.reason):
             raise RefundNumberReused(request_no=new.request_no)
-        return queries.view(before)
+        return queries.view(before[0], together=before)
     if held.state not in ORDER_REFUNDABLE:
         raise OrderNotRefundable(state=held.state)
-    refundable_fen = held.paid_fen - held.refund_reserved_fen
-    if new.amount_fen > refundable_fen:
-        raise RefundExceedsPaid(refundable_fen=refundable_fen)
+    lines = [int(item["amount_fen"]) for item in held.items]
+    gone = await queries.items_gone(connection, held.order_no) if new.items else {}
+    sharing.check_items(new.amount_fen, new.items, lines, gone, needed=held.source_kind == sources.SEVERAL)
+    came = await queries.came(connection, held)
+    shares = sharing.share(new, came, await queries.earlier(connection, held))
     await connection.execute(
         update(order)
         .where(order.c.order_no == held.order_no, order.c.version == held.version)
         .values(refund_reserved_fen=held.refund_reserved_fen + new.amount_fen, version=held.version + 1, updated_at=now)
     )
-    row = await _open(
-        connection,
-        held,
-        attempt_no=held.paid_attempt_no,
-        account_id=await queries.paid_account(connection, held.order_no, held.paid_attempt_no),
-        kind="asked",
-        request_no=new.request_no,
-        amount_fen=new.amount_fen,
-        reason=new.reason,
-        requested_by=caller.caller_id,
-        now=now,
-    )
-    return queries.view(row)
+    made = [
+        await _open(
+            connection,
+            held,
+            share,
+            came[share.part],
+            kind="asked",
+            request_no=new.request_no,
+            reason=new.reason,
+            requested_by=caller.caller_id,
+            now=now,
+        )
+        for share in shares
+    ]
+    await _note_items(connection, made[0], new)
+    return queries.view(made[0], together=made)
+
+
+async def _note_items(connection: Connection, row: Row[Any], new: NewRefund) -> None:
+    """Keep which lines a request is for, with the first of its refunds."""
+    fens: dict[int, int] = {}
+    for item in new.items:
+        fens[item.line] = fens.get(item.line, 0) + item.amount_fen
+    if fens:
+        key = {"order_no": row.order_no, "refund_no": row.refund_no}
+        await connection.execute(
+            insert(refund_item), [{**key, "line": line, "amount_fen": fen} for line, fen in sorted(fens.items())]
+        )
 
 
 async def return_late(connection: Connection, held: Row[Any], tried: Row[Any], *, now: datetime) -> None:
     """Send late money back the way it came; the order is locked by the caller."""
-    await _open(
-        connection,
-        held,
-        attempt_no=tried.attempt_no,
-        account_id=tried.account_id,
-        kind="late",
-        request_no=f"late:{tried.attempt_no}",
-        amount_fen=tried.amount_fen,
-        reason="订单已支付或已关闭，原路退回",
-        requested_by="platform",
-        now=now,
-    )
+    for share, came in await queries.came_by(connection, tried):
+        await _open(
+            connection,
+            held,
+            share,
+            came,
+            kind="late",
+            request_no=f"late:{tried.attempt_no}",
+            reason="订单已支付或已关闭，原路退回",
+            requested_by="platform",
+            now=now,
+        )
+
+
+async def reverse_parts(connection: Connection, held: Row[Any], *, now: datetime) -> bool:
+    """Send back what landed on an order that is being closed; return True when nothing of it is left there.
+
+    From the first of them on the order takes no money any more. The order is locked by the caller.
+    """
+    done = True
+    for tried in await queries.landed(connection, held.order_no):
+        request_no = f"reversal:{tried.attempt_no}"
+        before = await queries.by_request(connection, held.order_no, request_no)
+        done = done and bool(before) and all(row.state == RefundState.SUCCEEDED for row in before)
+        if before:
+            continue
+        for share, came in await queries.came_by(connection, tried):
+            await _open(
+                connection,
+                held,
+                share,
+                came,
+                kind="reversal",
+                request_no=request_no,
+                reason="订单关闭，撤销已结算部分",
+                requested_by="platform",
+                now=now,
+            )
+        await connection.execute(update(order).where(order.c.order_no == held.order_no).values(reversing=True))
+    return done
 
 
 async def _open(
     connection: Connection,
     held: Row[Any],
+    share: sharing.Share,
+    came: sharing.Came,
     *,
-    attempt_no: str,
-    account_id: str,
     kind: str,
     request_no: str,
-    amount_fen: int,
     reason: str,
     requested_by: str,
     now: datetime,
@@ -110,11 +153,13 @@ async def _open(
         .values(
             order_no=held.order_no,
             refund_no=number,
-            attempt_no=attempt_no,
-            account_id=account_id,
+            attempt_no=came.attempt_no,
+            account_id=came.account_id,
             kind=kind,
+            part=share.part,
+            components=dict(share.components),
             request_no=request_no,
-            amount_fen=amount_fen,
+            amount_fen=share.amount_fen,
             reason=reason,
             state=RefundState.REQUESTED,
             requested_by=requested_by,
@@ -134,7 +179,11 @@ async def _open(
         now=now,
     )
     posting = ledger.refund_asked(
-        refund_no=number, institution_id=held.institution_id, amount_fen=amount_fen, late=kind == "late"
+        refund_no=number,
+        institution_id=held.institution_id,
+        amount_fen=share.amount_fen,
+        late=kind == "late",
+        source_kind=held.source_kind,
     )
     await ledger.post(connection, held.order_no, posting, now=now)
     row: Row[Any] = made.one()
@@ -218,7 +267,9 @@ async def _arrived(
         amount_fen=row.amount_fen,
     )
     await ledger.post(connection, held.order_no, posting, now=now)
-    if row.kind == "late":
+    if row.kind == "reversal":
+        await connection.execute(update(order).where(order.c.order_no == held.order_no).values(close_at=now))
+    if row.kind != "asked":
         return
     refunded_fen = held.refunded_fen + row.amount_fen
     whole = refunded_fen == held.paid_fen
@@ -238,11 +289,15 @@ async def drop(connection: Connection, held: Row[Any], row: Row[Any], *, now: da
     """Put the money of a refund that the channel declined for good back to where it was booked."""
     late = row.kind == "late"
     posting = ledger.refund_dropped(
-        refund_no=row.refund_no, institution_id=held.institution_id, amount_fen=row.amount_fen, late=late
+        refund_no=row.refund_no,
+        institution_id=held.institution_id,
+        amount_fen=row.amount_fen,
+        late=late,
+        source_kind=held.source_kind,
     )
     await ledger.post(connection, held.order_no, posting, now=now)
-    if late:
-        await _stuck(connection, row, detail="late money could not be returned", now=now)
+    if row.kind != "asked":
+        await _stuck(connection, row, detail=f"{row.kind}: the money could not be returned", now=now)
         return
     await connection.execute(
         update(order)

@@ -12,8 +12,8 @@ from litestar.params import FromQuery, JSONBody
 from msgspec.structs import replace
 
 from yimatong.kit import clock
-from yimatong.sandbox.wechat import days
-from yimatong.sandbox.wechat.rows import Conditions, Faults, Merchant, Notice, Order, Refund, WireError
+from yimatong.sandbox.wechat import days, medical_wire, payment_codes
+from yimatong.sandbox.wechat.rows import CertificateRow, Conditions, Faults, Merchant, Notice, Order, Refund, WireError
 from yimatong.sandbox.wechat.state import WeChat
 
 Control = Request[Any, Any, Any]
@@ -65,6 +65,12 @@ class SendAgain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Send a notice again now, whatever became of it."""
 
     notice_id: str
+
+
+class RotateCertificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Make a platform certificate that counts for so many days."""
+
+    days: float = 1825.0
 
 
 def _wechat(request: Control) -> WeChat:
@@ -183,6 +189,24 @@ async def send_again(request: Control, data: JSONBody[SendAgain]) -> Notice:
     return again
 
 
+@get("/control/wechat/certificates")
+async def certificates(request: Control) -> list[CertificateRow]:
+    """List the platform's certificates that count, the newest last."""
+    wechat = _wechat(request)
+    valid = wechat.signers.valid(moment=wechat.wire_time(clock.now()))
+    await wechat.store.flush()
+    return valid
+
+
+@post("/control/wechat/certificates", status_code=200)
+async def rotate_certificate(request: Control, data: JSONBody[RotateCertificate]) -> CertificateRow:
+    """Make a further certificate; notices that certificates sign are signed by it from now on."""
+    wechat = _wechat(request)
+    row = wechat.signers.rotate(moment=wechat.wire_time(clock.now()), days=data.days)
+    await wechat.store.flush()
+    return row
+
+
 HANDLERS: list[HTTPRouteHandler] = [
     platform_key,
     register,
@@ -197,4 +221,8 @@ HANDLERS: list[HTTPRouteHandler] = [
     set_conditions,
     notices,
     send_again,
+    certificates,
+    rotate_certificate,
+    *payment_codes.CONTROL,
+    *medical_wire.CONTROL,
 ]

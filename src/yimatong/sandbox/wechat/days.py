@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
-from yimatong.sandbox.wechat import bill
+from yimatong.sandbox.wechat import bill, funds
 from yimatong.sandbox.wechat.rows import BillRow, ClosedDay, Merchant, WireError
 from yimatong.sandbox.wechat.state import WeChat
+
+TRADE = frozenset(bill.COLUMNS)
+"""Kinds of the trade bill."""
+FUNDS = frozenset({funds.BASIC})
+"""Accounts of the fund-flow bill."""
 
 
 async def close_day(
@@ -36,7 +41,14 @@ async def close_day(
     rows = [row for row in true if row.mchid in names]
     plan = bill.Plan(day, rows, merchants, seed=seed)
     plan.plant(kinds, count)
-    sha1 = await asyncio.to_thread(_write, wechat.store.directory, day, plan.result(), merchants)
+    moved = {
+        merchant.mchid: funds.movements(
+            (order for order in wechat.orders if order.mchid == merchant.mchid),
+            (refund for refund in wechat.refunds if refund.mchid == merchant.mchid),
+        )
+        for merchant in merchants
+    }
+    sha1 = await asyncio.to_thread(_write, wechat.store.directory, day, plan.result(), moved)
     known = wechat.days.get(day.isoformat())
     if known is not None and mchid:
         sha1 = {key: value for key, value in known.sha1.items() if key.partition("/")[0] != mchid} | sha1
@@ -59,7 +71,7 @@ async def bill_of(wechat: WeChat, merchant: Merchant, day_text: str, bill_type: 
         WireError: ``PARAM_ERROR``, or ``NO_STATEMENT_EXIST`` when the day is not closed or nothing was paid.
     """
     day = bill.parse_day(day_text)
-    if day is None or bill_type not in bill.COLUMNS:
+    if day is None or bill_type not in TRADE | FUNDS:
         raise WireError(400, "PARAM_ERROR", "bill_date 或 bill_type 不合法")
     closed = wechat.days.get(day.isoformat())
     if closed is None and wechat.business_time(now) >= bill.available_from(day):
@@ -75,15 +87,19 @@ def bill_path(directory: Path, day: str, mchid: str, bill_type: str) -> Path:
     return directory / "bills" / f"{day}-{mchid}-{bill_type}.csv"
 
 
-def _write(directory: Path, day: date, rows: Sequence[BillRow], merchants: Sequence[Merchant]) -> dict[str, str]:
+def _write(
+    directory: Path, day: date, rows: Sequence[BillRow], moved: Mapping[str, Sequence[funds.Movement]]
+) -> dict[str, str]:
     (directory / "bills").mkdir(exist_ok=True)
     sha1: dict[str, str] = {}
-    for merchant in merchants:
-        own = [row for row in rows if row.mchid == merchant.mchid]
-        for bill_type in bill.COLUMNS if own else ():
-            text = bill.render(own, bill_type).encode()
-            _replace(bill_path(directory, day.isoformat(), merchant.mchid, bill_type), text)
-            sha1[f"{merchant.mchid}/{bill_type}"] = hashlib.sha1(text, usedforsecurity=False).hexdigest()
+    for mchid, made in moved.items():
+        own = [row for row in rows if row.mchid == mchid]
+        texts = {bill_type: bill.render(own, bill_type) for bill_type in bill.COLUMNS if own}
+        texts[funds.BASIC] = funds.render(made, day)
+        for bill_type, text in texts.items():
+            if text:
+                _replace(bill_path(directory, day.isoformat(), mchid, bill_type), text.encode())
+                sha1[f"{mchid}/{bill_type}"] = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
     return sha1
 
 

@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
 from yimatong.sandbox.wechat.rows import WireError
 
@@ -28,7 +28,34 @@ _PART = re.compile(r'(\w+)="([^"]*)"')
 _SIGN_ERROR = (401, "SIGN_ERROR")
 
 
-class PlatformKey:
+class Signer:
+    """A private key of the platform and the id by which merchants know its public half."""
+
+    def __init__(self, key: rsa.RSAPrivateKey, key_id: str) -> None:
+        """Sign as ``key_id``: a public key id, or the serial number of a certificate."""
+        self._key = key
+        self.key_id = key_id
+
+    def headers(self, body: bytes, *, moment: datetime, broken: bool = False) -> dict[str, str]:
+        """Return the five headers that sign an answer or a notice; ``broken`` signs something else."""
+        timestamp, nonce = str(int(moment.timestamp())), secrets.token_hex(16)
+        message = b"\n".join((timestamp.encode(), nonce.encode(), b"?" + body if broken else body, b""))
+        signature = self._key.sign(message, padding.PKCS1v15(), SHA256())
+        return {
+            "Wechatpay-Timestamp": timestamp,
+            "Wechatpay-Nonce": nonce,
+            "Wechatpay-Signature": base64.b64encode(signature).decode(),
+            "Wechatpay-Serial": self.key_id,
+            "Wechatpay-Signature-Type": SCHEME,
+        }
+
+    def unsealed(self, text: str) -> str:
+        """Open a field that a merchant sealed for us (RSA-OAEP, SHA-1). Raises ``ValueError``."""
+        oaep = padding.OAEP(mgf=padding.MGF1(SHA1()), algorithm=SHA1(), label=None)  # noqa: S303 -- as published
+        return self._key.decrypt(base64.b64decode(text, validate=True), oaep).decode()
+
+
+class PlatformKey(Signer):
     """The key pair of the simulated WeChat Pay and its public key id."""
 
     def __init__(self, directory: Path) -> None:
@@ -50,25 +77,11 @@ class PlatformKey:
         if not isinstance(key, rsa.RSAPrivateKey):
             message = f"{path} is not an RSA key"
             raise TypeError(message)
-        self._key = key
         public = key.public_key()
         self.public_pem = public.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ).decode()
-        self.key_id = f"PUB_KEY_ID_{public.public_numbers().n % 10**31:031d}"
-
-    def headers(self, body: bytes, *, moment: datetime, broken: bool = False) -> dict[str, str]:
-        """Return the five headers that sign an answer or a notice; ``broken`` signs something else."""
-        timestamp, nonce = str(int(moment.timestamp())), secrets.token_hex(16)
-        message = b"\n".join((timestamp.encode(), nonce.encode(), b"?" + body if broken else body, b""))
-        signature = self._key.sign(message, padding.PKCS1v15(), SHA256())
-        return {
-            "Wechatpay-Timestamp": timestamp,
-            "Wechatpay-Nonce": nonce,
-            "Wechatpay-Signature": base64.b64encode(signature).decode(),
-            "Wechatpay-Serial": self.key_id,
-            "Wechatpay-Signature-Type": SCHEME,
-        }
+        super().__init__(key, f"PUB_KEY_ID_{public.public_numbers().n % 10**31:031d}")
 
 
 def seal(plain: str, *, api_v3_key: str, associated_data: str) -> dict[str, str]:

@@ -61,6 +61,47 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True):
     scene_info: SceneInfo | None = None
 
 
+class CodePayer(msgspec.Struct, frozen=True):
+    """Payer of a payment by code: the eighteen digits behind the picture, which begin with 10 to 15."""
+
+    auth_code: Annotated[str, Meta(pattern=r"^1[0-5][0-9]{16}(?!\n)$")]
+
+
+class StoreInfo(msgspec.Struct, frozen=True):
+    """Where the code was scanned: WeChat's number of the place, or the merchant's own."""
+
+    id: Annotated[str, Meta(max_length=32)] = ""
+    out_id: Annotated[str, Meta(max_length=32)] = ""
+
+
+class CodeScene(msgspec.Struct, frozen=True, kw_only=True):
+    """Scene of a payment by code."""
+
+    store_info: StoreInfo
+    device_id: Annotated[str, Meta(max_length=32)] = ""
+    device_ip: Annotated[str, Meta(max_length=45)] = ""
+
+
+class PlaceByCode(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of 付款码支付."""
+
+    appid: Text32
+    mchid: Text32
+    description: Annotated[str, Meta(min_length=1, max_length=127)]
+    out_trade_no: TradeNo
+    payer: CodePayer
+    amount: Amount
+    scene_info: CodeScene
+    attach: Annotated[str, Meta(max_length=128)] = ""
+
+
+class ReverseOrder(msgspec.Struct, frozen=True):
+    """Body of 撤销."""
+
+    appid: Text32
+    mchid: Text32
+
+
 class CloseOrder(msgspec.Struct, frozen=True):
     """Body of 关闭订单."""
 

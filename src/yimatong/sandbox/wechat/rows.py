@@ -9,8 +9,17 @@ from typing import Annotated, Any
 import msgspec
 
 from yimatong.kit.clock import rfc3339
+from yimatong.sandbox.notifying import SentNotice
 
-STATE_TEXT = {"SUCCESS": "支付成功", "REFUND": "转入退款", "NOTPAY": "订单未支付", "CLOSED": "订单已关闭"}
+STATE_TEXT = {
+    "SUCCESS": "支付成功",
+    "REFUND": "转入退款",
+    "NOTPAY": "订单未支付",
+    "CLOSED": "订单已关闭",
+    "USERPAYING": "用户支付中，需要输入密码",
+    "REVOKED": "已撤销",
+    "PAYERROR": "支付失败",
+}
 BANK = "OTHERS"
 ACCOUNT = "支付用户零钱"
 
@@ -33,6 +42,7 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     serial_no: str
     public_key_pem: str
     api_v3_key: str
+    mini_appid: str = ""
     name: str = "模拟医院"
 
 
@@ -165,10 +175,9 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
+class Notice(SentNotice, frozen=True, kw_only=True):
     """A notice on its way. ``state``: pending, delivered, given_up or dropped (by a fault)."""
 
-    notice_id: str
     mchid: str
     url: str
     event_type: str
@@ -176,9 +185,6 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     resource: str
     created_at: datetime
-    due_at: datetime
-    state: str = "pending"
-    tries: int = 0
     last_status: int = 0
     probe_status: int = 0
     """What the merchant answered to a probe; 2xx means that it does not verify."""
@@ -217,17 +223,62 @@ class ClosedDay(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that a ``cross_day`` difference moved into the bill of the next day."""
 
 
+class CertificateRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A platform certificate; its private key is a file of its own."""
+
+    serial_no: str
+    pem: str
+    begins_at: datetime
+    ends_at: datetime
+
+
+class CodeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment code (付款码) in a payer's app, used once and within a minute.
+
+    ``ends``: ``pays``, ``asks`` (for the password), ``asks_refusing`` (the same, answered as a refusal), ``poor``.
+    """
+
+    auth_code: str
+    openid: str
+    ends: str
+    expires_at: datetime
+    used_by: str = ""
+
+
+class MixedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A mixed order of medical insurance and own money; ``request`` is its body without the payer's identity."""
+
+    mchid: str
+    out_trade_no: str
+    mix_trade_no: str
+    request: str
+    created_at: datetime
+    med_status: str
+    paid_at: datetime | None = None
+    refunded_fen: int = 0
+    told: bool = False
+
+    @property
+    def key(self) -> str:
+        """Return the key of the row: the own half's too."""
+        return f"{self.mchid}/{self.out_trade_no}"
+
+
 class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Lasting conditions of the simulated world. Offsets and delays in seconds.
 
     ``business_offset_s`` moves the clock of orders, expiry and bills; ``wire_offset_s`` the clock by which signatures
     are made and judged; ``notice_factor`` stretches or shrinks the published schedule of repeated notices.
+    ``notice_certificate_percent`` of the notices are signed by the platform's certificate, the others by its key.
+    ``mixed_fails_when_closed``: a mixed order whose own half was closed fails as a whole, or goes on waiting.
     """
 
     business_offset_s: float = 0.0
     wire_offset_s: float = 0.0
     notice_factor: float = 1.0
     refund_settles_s: float = 1.0
+    mixed_fails_when_closed: bool = True
+    notice_certificate_percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
 
 
 class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -243,6 +294,7 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     hang_s: float = 15.0
     unsigned_answers: int = 0
     wrong_signatures: int = 0
+    frequency_limited: int = 0
     read_lag: int = 0
     not_enough: int = 0
     refund_abnormal: int = 0

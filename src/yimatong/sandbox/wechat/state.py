@@ -17,9 +17,21 @@ from msgspec.structs import replace
 
 from yimatong.kit.clock import BEIJING
 from yimatong.sandbox.store import Store
-from yimatong.sandbox.wechat.keys import PlatformKey, check_public_key
-from yimatong.sandbox.wechat.requests import PlaceOrder, PlaceRefund, check_scene
-from yimatong.sandbox.wechat.rows import ClosedDay, Conditions, Faults, Merchant, Notice, Order, Refund, WireError
+from yimatong.sandbox.wechat.keys import check_public_key
+from yimatong.sandbox.wechat.requests import PlaceByCode, PlaceOrder, PlaceRefund, check_scene
+from yimatong.sandbox.wechat.rows import (
+    ClosedDay,
+    CodeRow,
+    Conditions,
+    Faults,
+    Merchant,
+    MixedRow,
+    Notice,
+    Order,
+    Refund,
+    WireError,
+)
+from yimatong.sandbox.wechat.signers import Signers
 
 REFUNDS_MAX = 50
 API_V3_KEY_BYTES = 32
@@ -32,7 +44,8 @@ class WeChat:
     def __init__(self, store: Store) -> None:
         """Take up the books where the journal left them."""
         self.store = store
-        self.key = PlatformKey(store.directory)
+        self.signers = Signers(store)
+        self.key = self.signers.public
         self.faults = Faults()
         self.wake = asyncio.Event()
         self.merchants = store.table("wechat.merchants", Merchant)
@@ -40,6 +53,8 @@ class WeChat:
         self.refunds = store.table("wechat.refunds", Refund)
         self.notices = store.table("wechat.notices", Notice)
         self.days = store.table("wechat.days", ClosedDay)
+        self.codes = store.table("wechat.codes", CodeRow)
+        self.mixed = store.table("wechat.mixed", MixedRow)
         self._conditions = store.table("wechat.conditions", Conditions)
         self._by_token: dict[str, str] = {}
         self._refunds_of: dict[str, list[str]] = {}
@@ -77,22 +92,15 @@ class WeChat:
 
     def place(self, merchant: Merchant, trade_type: str, request: PlaceOrder, *, now: datetime) -> Order:
         """Place an order; the same request again returns the same order while it is unpaid."""
-        if request.mchid != merchant.mchid:
-            raise WireError(400, "PARAM_ERROR", "mchid 与签名的商户号不一致")
-        if request.appid != merchant.appid:
-            raise WireError(400, "APPID_MCHID_NOT_MATCH", "商户号和appid不匹配")
-        digest = _digest(trade_type, request)
-        known = self.orders.get(f"{merchant.mchid}/{request.out_trade_no}")
+        known, digest = self._placed_before(merchant, trade_type, request)
         if known is not None:
-            if known.digest != digest:
-                raise WireError(403, "OUT_TRADE_NO_USED", "商户订单号重复，请核实商户订单号是否重复提交")
             _still_open(known)
             return known
         moment = self.business_time(now)
         check_scene(request, trade_type, moment=moment)
         order = Order(
             mchid=merchant.mchid,
-            appid=merchant.appid,
+            appid=request.appid,
             out_trade_no=request.out_trade_no,
             trade_type=trade_type,
             description=request.description,
@@ -109,6 +117,74 @@ class WeChat:
         self._save(order)
         return order
 
+    def place_by_code(self, merchant: Merchant, request: PlaceByCode, *, now: datetime) -> Order:
+        """Pay by a payer's code; the same request again returns the order while its end is open.
+
+        Raises:
+            WireError: the code is unknown, used or old; ``NOT_ENOUGH``; ``USERPAYING`` where the code says so.
+        """
+        known, digest = self._placed_before(merchant, "MICROPAY", request)
+        if known is not None:
+            if known.trade_state != "USERPAYING":
+                _still_open(known)
+            return known
+        code, moment = self.codes.get(request.payer.auth_code), self.business_time(now)
+        if code is None:
+            raise WireError(400, "AUTH_CODE_INVALID", "每个二维码仅限使用一次，请刷新再试")
+        if code.used_by or code.expires_at < now:
+            raise WireError(400, "AUTH_CODE_EXPIRE", "二维码已过期，请用户在微信上刷新后再试")
+        self.codes.put(code.auth_code, replace(code, used_by=f"{merchant.mchid}/{request.out_trade_no}"))
+        order = Order(
+            mchid=merchant.mchid,
+            appid=request.appid,
+            out_trade_no=request.out_trade_no,
+            trade_type="MICROPAY",
+            description=request.description,
+            attach=request.attach,
+            notify_url="",
+            total_fen=request.amount.total,
+            time_expire=None,
+            openid=code.openid,
+            digest=digest,
+            prepay_id="",
+            pr="",
+            created_at=moment,
+            trade_state={"pays": "NOTPAY", "poor": "PAYERROR"}.get(code.ends, "USERPAYING"),
+        )
+        self._save(order)
+        if code.ends == "poor":
+            raise WireError(403, "NOT_ENOUGH", "用户账号余额不足")
+        if code.ends == "asks_refusing":
+            raise WireError(400, "USERPAYING", "用户支付中，需要输入密码")
+        return self.pay(order, now=now) if code.ends == "pays" else order
+
+    def reverse(self, mchid: str, out_trade_no: str) -> Order:
+        """Reverse a payment by code (撤销): unpaid it is ended, paid it is given back whole. Again is no error.
+
+        A payment that was given back leaves no row in the bills here: how the real ones show it is not published.
+        """
+        order = self.order(mchid, out_trade_no)
+        if order.trade_type != "MICROPAY" or order.trade_state == "REFUND":
+            raise WireError(400, "INVALID_REQUEST", "该订单不支持撤销")
+        if order.trade_state in ("NOTPAY", "USERPAYING", "SUCCESS"):
+            order = replace(order, trade_state="REVOKED", paid_at=None)
+            self._save(order)
+        return order
+
+    def _placed_before(
+        self, merchant: Merchant, trade_type: str, request: PlaceOrder | PlaceByCode
+    ) -> tuple[Order | None, str]:
+        """Return the order that the same request placed before, and the request's digest."""
+        if request.mchid != merchant.mchid:
+            raise WireError(400, "PARAM_ERROR", "mchid 与签名的商户号不一致")
+        if request.appid not in {merchant.appid, merchant.mini_appid}:
+            raise WireError(400, "APPID_MCHID_NOT_MATCH", "商户号和appid不匹配")
+        digest = _digest(trade_type, request)
+        known = self.orders.get(f"{merchant.mchid}/{request.out_trade_no}")
+        if known is not None and known.digest != digest:
+            raise WireError(403, "OUT_TRADE_NO_USED", "商户订单号重复，请核实商户订单号是否重复提交")
+        return known, digest
+
     def order(self, mchid: str, out_trade_no: str) -> Order:
         """Return an order by the merchant's number. Raises ``ORDER_NOT_EXIST``."""
         return self._known(self.orders.get(f"{mchid}/{out_trade_no}"))
@@ -124,7 +200,8 @@ class WeChat:
 
     def pay(self, order: Order, *, now: datetime) -> Order:
         """Let the payer pay. Raises ``ORDERPAID``, ``ORDER_CLOSED``, ``INVALID_REQUEST`` when it has expired."""
-        _still_open(order)
+        if order.trade_state != "USERPAYING":
+            _still_open(order)
         moment = self.business_time(now)
         if order.time_expire is not None and moment > order.time_expire:
             raise WireError(400, "INVALID_REQUEST", "订单已过支付截止时间")
@@ -136,7 +213,9 @@ class WeChat:
             openid=order.openid or f"oSim{secrets.token_hex(12)}",
         )
         self._save(paid)
-        self.notify(paid.mchid, paid.notify_url, ("TRANSACTION.SUCCESS", "transaction", "支付成功"), paid.answer(), now)
+        if paid.notify_url:
+            event = ("TRANSACTION.SUCCESS", "transaction", "支付成功")
+            self.notify(paid.mchid, paid.notify_url, event, paid.answer(), now)
         return paid
 
     def close(self, mchid: str, out_trade_no: str) -> Order:
@@ -144,6 +223,8 @@ class WeChat:
         order = self.order(mchid, out_trade_no)
         if order.trade_state == "CLOSED":
             return order
+        if order.trade_type == "MICROPAY":
+            raise WireError(400, "INVALID_REQUEST", "付款码支付的订单请使用撤销接口")
         _still_open(order)
         closed = replace(order, trade_state="CLOSED")
         self._save(closed)
@@ -233,6 +314,11 @@ class WeChat:
         else:
             self.pending.discard(notice.notice_id)
 
+    def refunds_of(self, order: Order) -> list[Refund]:
+        """Return an order's refunds, in the order in which they were asked for."""
+        found = (self.refunds.get(name) for name in self._refunds_of.get(order.key, ()))
+        return [refund for refund in found if refund is not None]
+
     def _refundable(self, merchant: Merchant, request: PlaceRefund) -> Order:
         key = f"{merchant.mchid}/{request.out_trade_no}"
         order = self.orders.get(self._by_token.get(request.transaction_id, "") if request.transaction_id else key)
@@ -242,8 +328,8 @@ class WeChat:
             raise WireError(400, "INVALID_REQUEST", "订单未支付，不能退款")
         if request.amount.total != order.total_fen:
             raise WireError(400, "INVALID_REQUEST", "订单金额与原订单不一致")
-        earlier = [self.refunds.get(name) for name in self._refunds_of.get(order.key, ())]
-        taken_fen = sum(refund.refund_fen for refund in earlier if refund is not None and refund.status != "CLOSED")
+        earlier = self.refunds_of(order)
+        taken_fen = sum(refund.refund_fen for refund in earlier if refund.status != "CLOSED")
         if taken_fen + request.amount.refund > order.total_fen:
             raise WireError(400, "INVALID_REQUEST", "累计退款金额大于支付金额")
         if len(earlier) >= REFUNDS_MAX:

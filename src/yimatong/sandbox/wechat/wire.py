@@ -1,6 +1,6 @@
 """What merchants call: orders, refunds and bills of API v3, every request verified, every answer signed.
 
-Paths, fields and codes: pay.weixin.qq.com, JSAPI / APP / Native / H5 支付, 退款, 交易账单.
+Paths, fields and codes: pay.weixin.qq.com, JSAPI / APP / Native / H5 支付, 退款, 交易账单, 资金账单.
 """
 
 from __future__ import annotations
@@ -8,51 +8,22 @@ from __future__ import annotations
 import asyncio
 import gzip
 import secrets
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from yimatong.kit import clock
-from yimatong.sandbox.wechat import days, keys
+from yimatong.kit.clock import rfc3339
+from yimatong.sandbox.wechat import days, keys, medical_wire, payment_codes
+from yimatong.sandbox.wechat.edge import JSON, Call, Reply, Wire, address, answer, own, verified
 from yimatong.sandbox.wechat.requests import CloseOrder, PlaceOrder, PlaceRefund, parse
-from yimatong.sandbox.wechat.rows import Merchant, Order, WireError
+from yimatong.sandbox.wechat.rows import CertificateRow, Order, WireError
 from yimatong.sandbox.wechat.state import WeChat
 
-JSON = "application/json; charset=utf-8"
 _TOKEN_TTL = timedelta(minutes=5)
-_GARBAGE = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
-Wire = Request[Any, Any, Any]
-
-
-class Call(NamedTuple):
-    """A verified request."""
-
-    wechat: WeChat
-    merchant: Merchant
-    request: Wire
-    body: bytes
-    now: datetime
-
-    @property
-    def base(self) -> str:
-        """Return the base URL by which the merchant reached us."""
-        return str(self.request.base_url).rstrip("/")
-
-    def asked(self, name: str) -> str:
-        """Return a query parameter, or an empty text."""
-        return str(self.request.query_params.get(name, ""))
-
-
-class Reply(NamedTuple):
-    """An answer before it is signed."""
-
-    status: int
-    content: Any = None
 
 
 class Download(NamedTuple):
@@ -69,55 +40,6 @@ _downloads: dict[str, Download] = {}
 """Tokens live for minutes; a restart forgets them and the merchant asks again."""
 
 
-async def _answer(request: Wire, act: Callable[[Call], Reply | Awaitable[Reply]]) -> Response[bytes]:
-    """Verify, act, make durable, sign; the faults of the wire strike here."""
-    wechat: WeChat = request.app.state.wechat
-    faults, url = wechat.faults, _url(request)
-    if faults.delay_s and faults.path in url:
-        await asyncio.sleep(faults.delay_s)
-    if faults.strikes("answer_5xx", url):
-        return Response(_GARBAGE, status_code=502, media_type="text/html")
-    try:
-        call = await _verified(wechat, request, url)
-        outcome = act(call)
-        reply = outcome if isinstance(outcome, Reply) else await outcome
-    except WireError as error:
-        reply = Reply(error.status, {"code": error.code, "message": error.message})
-    await wechat.store.flush()
-    if faults.strikes("timeout_after_acting", url):
-        await asyncio.sleep(faults.hang_s)
-        return Response(_GARBAGE, status_code=504, media_type="text/html")
-    body = b"" if reply.content is None else msgspec.json.encode(reply.content)
-    headers: dict[str, str] = {"Request-ID": secrets.token_hex(16)}
-    if not faults.strikes("unsigned_answers", url):
-        broken = faults.strikes("wrong_signatures", url)
-        headers |= wechat.key.headers(body, moment=wechat.wire_time(clock.now()), broken=broken)
-    return Response(body, status_code=reply.status, media_type=JSON, headers=headers)
-
-
-def _url(request: Wire) -> str:
-    path = request.scope["raw_path"].decode("ascii")
-    query = request.scope["query_string"].decode("ascii")
-    return f"{path}?{query}" if query else path
-
-
-async def _verified(wechat: WeChat, request: Wire, url: str) -> Call:
-    parts = keys.claimed(request.headers.get("Authorization", ""))
-    merchant = wechat.merchants.get(parts["mchid"])
-    if merchant is None or merchant.serial_no != parts["serial_no"]:
-        raise WireError(401, "SIGN_ERROR", "商户号或商户证书序列号不存在")
-    now, body = clock.now(), await request.body()
-    keys.verify(
-        parts,
-        public_key_pem=merchant.public_key_pem,
-        method=str(request.method),
-        url=url,
-        body=body,
-        moment=wechat.wire_time(now),
-    )
-    return Call(wechat, merchant, request, body, now)
-
-
 def _place(call: Call, trade_type: str) -> Order:
     return call.wechat.place(call.merchant, trade_type, parse(call.body, PlaceOrder), now=call.now)
 
@@ -125,13 +47,13 @@ def _place(call: Call, trade_type: str) -> Order:
 @post("/v3/pay/transactions/jsapi", status_code=200)
 async def place_jsapi(request: Wire) -> Response[bytes]:
     """JSAPI 下单."""
-    return await _answer(request, lambda call: Reply(200, {"prepay_id": _place(call, "JSAPI").prepay_id}))
+    return await answer(request, lambda call: Reply(200, {"prepay_id": _place(call, "JSAPI").prepay_id}))
 
 
 @post("/v3/pay/transactions/app", status_code=200)
 async def place_app(request: Wire) -> Response[bytes]:
     """APP 下单."""
-    return await _answer(request, lambda call: Reply(200, {"prepay_id": _place(call, "APP").prepay_id}))
+    return await answer(request, lambda call: Reply(200, {"prepay_id": _place(call, "APP").prepay_id}))
 
 
 @post("/v3/pay/transactions/native", status_code=200)
@@ -141,7 +63,7 @@ async def place_native(request: Wire) -> Response[bytes]:
     def act(call: Call) -> Reply:
         return Reply(200, {"code_url": f"weixin://wxpay/bizpayurl?pr={_place(call, 'NATIVE').pr}"})
 
-    return await _answer(request, act)
+    return await answer(request, act)
 
 
 @post("/v3/pay/transactions/h5", status_code=200)
@@ -151,7 +73,7 @@ async def place_h5(request: Wire) -> Response[bytes]:
     def act(call: Call) -> Reply:
         return Reply(200, {"h5_url": f"{call.base}/h5pay?prepay_id={_place(call, 'MWEB').prepay_id}"})
 
-    return await _answer(request, act)
+    return await answer(request, act)
 
 
 @get("/v3/pay/transactions/out-trade-no/{out_trade_no:str}")
@@ -159,10 +81,10 @@ async def query_by_number(request: Wire, out_trade_no: FromPath[str]) -> Respons
     """商户订单号查询订单."""
 
     def act(call: Call) -> Reply:
-        _own(call, call.asked("mchid"))
+        own(call, call.asked("mchid"))
         return Reply(200, _seen(call, call.wechat.order(call.merchant.mchid, out_trade_no)))
 
-    return await _answer(request, act)
+    return await answer(request, act)
 
 
 @get("/v3/pay/transactions/id/{transaction_id:str}")
@@ -170,13 +92,13 @@ async def query_by_transaction(request: Wire, transaction_id: FromPath[str]) -> 
     """微信支付订单号查询订单; an unpaid order has no such number."""
 
     def act(call: Call) -> Reply:
-        _own(call, call.asked("mchid"))
+        own(call, call.asked("mchid"))
         order = call.wechat.order_of(transaction_id)
         if order.mchid != call.merchant.mchid or order.transaction_id != transaction_id:
             raise WireError(404, "ORDER_NOT_EXIST", "订单不存在")
         return Reply(200, _seen(call, order))
 
-    return await _answer(request, act)
+    return await answer(request, act)
 
 
 def _seen(call: Call, order: Order) -> dict[str, Any]:
@@ -186,21 +108,16 @@ def _seen(call: Call, order: Order) -> dict[str, Any]:
     return order.answer()
 
 
-def _own(call: Call, mchid: str) -> None:
-    if mchid != call.merchant.mchid:
-        raise WireError(400, "PARAM_ERROR", "mchid 与签名的商户号不一致")
-
-
 @post("/v3/pay/transactions/out-trade-no/{out_trade_no:str}/close", status_code=200)
 async def close_order(request: Wire, out_trade_no: FromPath[str]) -> Response[bytes]:
     """关闭订单: 204 without a body."""
 
     def act(call: Call) -> Reply:
-        _own(call, parse(call.body, CloseOrder).mchid)
+        own(call, parse(call.body, CloseOrder).mchid)
         call.wechat.close(call.merchant.mchid, out_trade_no)
         return Reply(204)
 
-    return await _answer(request, act)
+    return await answer(request, act)
 
 
 @post("/v3/refund/domestic/refunds", status_code=200)
@@ -213,7 +130,7 @@ async def place_refund(request: Wire) -> Response[bytes]:
             raise WireError(400, "PARAM_ERROR", "transaction_id 和 out_trade_no 必须二选一")
         return Reply(200, call.wechat.refund(call.merchant, asked, now=call.now).answer())
 
-    return await _answer(request, act)
+    return await answer(request, act)
 
 
 @get("/v3/refund/domestic/refunds/{out_refund_no:str}")
@@ -224,27 +141,52 @@ async def query_refund(request: Wire, out_refund_no: FromPath[str]) -> Response[
         call.wechat.settle_due(now=call.now)
         return Reply(200, call.wechat.refund_named(call.merchant.mchid, out_refund_no).answer())
 
-    return await _answer(request, act)
+    return await answer(request, act)
 
 
 @get("/v3/bill/tradebill")
 async def trade_bill(request: Wire) -> Response[bytes]:
     """申请交易账单: where the bill can be fetched, and the hash of its plain text."""
+    return await answer(request, lambda call: _bill(call, call.asked("bill_type") or "ALL", days.TRADE))
 
-    async def act(call: Call) -> Reply:
-        day, bill_type = call.asked("bill_date"), call.asked("bill_type") or "ALL"
-        zipped = call.asked("tar_type")
-        if zipped not in ("", "GZIP"):
-            raise WireError(400, "PARAM_ERROR", "tar_type 仅支持 GZIP")
-        sha1 = await days.bill_of(call.wechat, call.merchant, day, bill_type, now=call.now)
-        token = secrets.token_urlsafe(32)
-        for old in [name for name, download in _downloads.items() if download.expires_at < call.now]:
-            del _downloads[old]
-        _downloads[token] = Download(day, call.merchant.mchid, bill_type, zipped == "GZIP", call.now + _TOKEN_TTL)
-        url = f"{call.base}/v3/billdownload/file?token={token}"
-        return Reply(200, {"hash_type": "SHA1", "hash_value": sha1, "download_url": url})
 
-    return await _answer(request, act)
+@get("/v3/bill/fundflowbill")
+async def fund_flow_bill(request: Wire) -> Response[bytes]:
+    """申请资金账单: every movement of the merchant's basic account (the only one that is simulated)."""
+    return await answer(request, lambda call: _bill(call, call.asked("account_type") or "BASIC", days.FUNDS))
+
+
+async def _bill(call: Call, bill_type: str, offered: frozenset[str]) -> Reply:
+    day, zipped = call.asked("bill_date"), call.asked("tar_type")
+    if zipped not in ("", "GZIP") or bill_type not in offered:
+        raise WireError(400, "PARAM_ERROR", "bill_type、account_type 或 tar_type 不合法")
+    sha1 = await days.bill_of(call.wechat, call.merchant, day, bill_type, now=call.now)
+    token = secrets.token_urlsafe(32)
+    for old in [name for name, download in _downloads.items() if download.expires_at < call.now]:
+        del _downloads[old]
+    _downloads[token] = Download(day, call.merchant.mchid, bill_type, zipped == "GZIP", call.now + _TOKEN_TTL)
+    url = f"{call.base}/v3/billdownload/file?token={token}"
+    return Reply(200, {"hash_type": "SHA1", "hash_value": sha1, "download_url": url})
+
+
+@get("/v3/certificates")
+async def certificates(request: Wire) -> Response[bytes]:
+    """获取平台证书列表: every certificate that counts, sealed with the merchant's APIv3 key."""
+
+    def act(call: Call) -> Reply:
+        valid = call.wechat.signers.valid(moment=call.wechat.wire_time(call.now))
+        return Reply(200, {"data": [_sealed(row, call.merchant.api_v3_key) for row in valid]})
+
+    return await answer(request, act, by_certificate=True)
+
+
+def _sealed(row: CertificateRow, api_v3_key: str) -> dict[str, Any]:
+    return {
+        "serial_no": row.serial_no,
+        "effective_time": rfc3339(row.begins_at),
+        "expire_time": rfc3339(row.ends_at),
+        "encrypt_certificate": keys.seal(row.pem, api_v3_key=api_v3_key, associated_data="certificate"),
+    }
 
 
 @get("/v3/billdownload/file")
@@ -252,7 +194,7 @@ async def download_bill(request: Wire) -> Response[bytes]:
     """下载账单: the request is signed, the answer is not."""
     wechat: WeChat = request.app.state.wechat
     try:
-        download = _downloaded(await _verified(wechat, request, _url(request)))
+        download = _downloaded(await verified(wechat, request, address(request)))
     except WireError as error:
         content = msgspec.json.encode({"code": error.code, "message": error.message})
         return Response(content, status_code=error.status, media_type=JSON)
@@ -283,5 +225,9 @@ HANDLERS: list[HTTPRouteHandler] = [
     place_refund,
     query_refund,
     trade_bill,
+    fund_flow_bill,
     download_bill,
+    certificates,
+    *payment_codes.HANDLERS,
+    *medical_wire.HANDLERS,
 ]

@@ -19,53 +19,28 @@ from markupsafe import Markup
 
 from yimatong.access import sessions
 from yimatong.access.caller import Caller
-from yimatong.access.callers import KnownCaller
-from yimatong.cards.errors import (
-    AccountFrozen,
-    ApplyAtCounter,
-    CardNotApplied,
-    CertificateUnreadable,
-    CodeExpired,
-    CodeUnreadable,
-    CodeUsed,
-    SheetFull,
-)
+from yimatong.cards.errors import CardNotApplied, SheetFull
 from yimatong.cards.labels import kiosk
-from yimatong.cards.labels.kiosk import Found, Kiosk
+from yimatong.cards.labels.kiosk import Found
 from yimatong.cards.labels.schemas import LABELS_MAX, LabelOf
 from yimatong.cards.labels.service import Printing
-from yimatong.empi.errors import PersonDisagrees
 from yimatong.kit.db import Connection
 from yimatong.kit.errors import NotFound, PlatformError
 from yimatong.kit.masking import IdNumber
 from yimatong.standards.codes import CERTIFICATE_TYPES
 from yimatong.web.errors import FilterInvalid
-from yimatong.web.failures import advice_for
+from yimatong.web.kiosk import paying
+from yimatong.web.kiosk.terminal import LINE_MAX, START_S, find, key_of, known, problem, terminal, this_kiosk, words
 from yimatong.web.page import KINDS, Page
 
 WAYS: Final = ("certificate", "code")
 APPLY: Final = "apply"
 SHEETS: Final = ("a4_65", "a4_40", "a4_24", "a4_21")
-START_S: Final = 60
-"""A page that nobody touches goes back to the start after a minute."""
 PHONE: Final = re.compile(r"1[3-9][0-9]{9}", re.ASCII)
 """The phone at a kiosk is a mobile of the mainland: 11 digits can be checked while they are tapped."""
 
-_KEY: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _ENTRY: Final = re.compile(r"([0-9A-F]{64})\|([A-Za-z0-9_]{0,64})\|([^|]{1,60})")
-_LINE_MAX: Final = 2200
 _HELD_MAX: Final = 8000
-_SERVER_SIDE: Final = 500
-_ADVICE: Final[tuple[tuple[type[PlatformError], str], ...]] = (
-    (CertificateUnreadable, "kiosk.advice.certificate"),
-    (CardNotApplied, "kiosk.advice.apply"),
-    (ApplyAtCounter, "kiosk.advice.window"),
-    (PersonDisagrees, "kiosk.advice.counter"),
-    (AccountFrozen, "kiosk.advice.frozen"),
-    (CodeExpired, "kiosk.advice.refresh"),
-    (CodeUsed, "kiosk.advice.refresh"),
-    (CodeUnreadable, "kiosk.advice.unreadable"),
-)
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,21 +61,31 @@ async def open_kiosk(link: FromPath[str], page: NamedDependency[Page]) -> Respon
 
 @get("/kiosk", session="kiosk", permission="kiosk:show", include_in_schema=False)
 async def show_start(page: NamedDependency[Page]) -> Response[str]:
-    """Show what can be done here."""
-    caller = await _terminal(page)
-    return page.html(
-        "kiosk/start.html", kiosk=_kiosk(page), ways=WAYS, applying="accounts:register" in caller.permissions
+    """Show what can be done here; the last resident's cashier is forgotten."""
+    caller = await terminal(page)
+    shown = page.html(
+        "kiosk/start.html",
+        kiosk=this_kiosk(page),
+        ways=WAYS,
+        applying="accounts:register" in caller.permissions,
+        paying=paying.offered(page, caller),
     )
+    shown.cookies.append(page.session_cookie("cashier", ""))
+    return shown
 
 
 @get("/kiosk/scan/{way:str}", session="kiosk", permission="kiosk:show", include_in_schema=False)
 async def show_scan(way: FromPath[str], page: NamedDependency[Page]) -> Response[str]:
     """Wait for the reader."""
-    caller = await _terminal(page)
-    if way not in WAYS and not (way == APPLY and "accounts:register" in caller.permissions):
+    caller = await terminal(page)
+    actions = dict.fromkeys(WAYS, "/kiosk/label")
+    if "accounts:register" in caller.permissions:
+        actions[APPLY] = "/kiosk/apply"
+    if paying.offered(page, caller):
+        actions[paying.WAY] = "/kiosk/pay"
+    if way not in actions:
         raise NotFound
-    action = "/kiosk/apply" if way == APPLY else "/kiosk/label"
-    return page.html("kiosk/scan.html", way=way, action=action, key=secrets.token_hex(16), start_s=START_S)
+    return page.html("kiosk/scan.html", way=way, action=actions[way], key=secrets.token_hex(16), start_s=START_S)
 
 
 @post("/kiosk/label", session="kiosk", permission="kiosk:print", reads="personal", status_code=200,
@@ -108,12 +93,12 @@ async def show_scan(way: FromPath[str], page: NamedDependency[Page]) -> Response
 async def print_one(page: NamedDependency[Page]) -> Response[str]:
     """Print the label of whoever's certificate or code was read; the same form again shows the same label."""
     form = await page.request.form()
-    key, way = _key(form), str(form.get("way", ""))
+    key, way = key_of(form), str(form.get("way", ""))
     try:
-        found = await _find(page, str(form.get("line", "")), key)
+        found = await find(page, str(form.get("line", "")), key)
         return await _label(page, found.whose, key, applied=False)
     except PlatformError as error:
-        return _problem(page, error, way if way in WAYS else "code")
+        return problem(page, error, way if way in WAYS else "code")
 
 
 @post("/kiosk/apply", session="kiosk", permission="kiosk:apply", reads="personal", status_code=200,
@@ -121,17 +106,17 @@ async def print_one(page: NamedDependency[Page]) -> Response[str]:
 async def begin_application(page: NamedDependency[Page]) -> Response[str]:
     """Take the certificate that lies on the reader, and ask for the phone; whoever has a card is told so."""
     form = await page.request.form()
-    key = _key(form)
+    key = key_of(form)
     try:
         caller = await _applying(page)
-        line, key_of_terminal = str(form.get("line", "")).strip()[:_LINE_MAX], (await _known(page)).key
+        line, key_of_terminal = str(form.get("line", "")).strip()[:LINE_MAX], (await known(page)).key
         read = kiosk.certificate_of(line, key=key_of_terminal, now=page.now)
         application = kiosk.application_of(read, now=page.now)
         with contextlib.suppress(CardNotApplied):
             found = await page.write(lambda tx: kiosk.by_certificate(tx, page.vault, read, caller=caller, now=page.now))
             return page.html("kiosk/known.html", name=found.name, start_s=START_S // 2)
     except PlatformError as error:
-        return _problem(page, error, APPLY)
+        return problem(page, error, APPLY)
     return await _ask_phone(page, application, key, caller=caller)
 
 
@@ -139,12 +124,12 @@ async def begin_application(page: NamedDependency[Page]) -> Response[str]:
 async def confirm_application(page: NamedDependency[Page]) -> Response[str]:
     """Show what will be applied for; a phone that cannot be one is asked for again, and so is one to be mended."""
     form = await page.request.form()
-    key, phone = _key(form), re.sub(r"[\s-]", "", str(form.get("phone", "")))[:20]
+    key, phone = key_of(form), re.sub(r"[\s-]", "", str(form.get("phone", "")))[:20]
     try:
         caller = await _applying(page)
         application = await kiosk.held(page.vault, str(form.get("held", ""))[:_HELD_MAX], caller=caller, now=page.now)
     except PlatformError as error:
-        return _problem(page, error, APPLY)
+        return problem(page, error, APPLY)
     again = bool(form.get("again"))
     if again or not PHONE.fullmatch(phone):
         return await _ask_phone(page, application, key, caller=caller, phone=phone, wrong=not again)
@@ -164,7 +149,7 @@ async def confirm_application(page: NamedDependency[Page]) -> Response[str]:
 async def finish_application(page: NamedDependency[Page]) -> Response[str]:
     """Register the applicant by the certificate that was read, and print the label; twice is the same as once."""
     form = await page.request.form()
-    key = _key(form)
+    key = key_of(form)
     try:
         caller = await _applying(page)
         application = await kiosk.held(page.vault, str(form.get("held", ""))[:_HELD_MAX], caller=caller, now=page.now)
@@ -177,16 +162,16 @@ async def finish_application(page: NamedDependency[Page]) -> Response[str]:
 
         return await _label(page, await page.write(register), key, applied=True)
     except PlatformError as error:
-        return _problem(page, error, APPLY)
+        return problem(page, error, APPLY)
 
 
 async def _applying(page: Page) -> Caller:
     """Return the terminal, which may register residents.
 
     Raises:
-        NotPermitted, and what ``_terminal`` raises.
+        NotPermitted, and what ``terminal`` raises.
     """
-    caller = await _terminal(page)
+    caller = await terminal(page)
     caller.require("accounts:register")
     return caller
 
@@ -217,13 +202,13 @@ async def _ask_phone(
 
 async def _label(page: Page, whose: LabelOf, key: str, *, applied: bool) -> Response[str]:
     printing = await _printing(page, key)
-    shown = await page.write(lambda tx: kiosk.show_label(tx, page.vault, whose, printing, kiosk=_kiosk(page)))
+    shown = await page.write(lambda tx: kiosk.show_label(tx, page.vault, whose, printing, kiosk=this_kiosk(page)))
     picture = Markup(shown.svg)  # noqa: S704 -- outlines and modules; no text of anybody's is in it
     return page.html(
         "kiosk/label.html",
         shown=shown,
         picture=picture,
-        size=_kiosk(page).size,
+        size=this_kiosk(page).size,
         start_s=START_S // 2,
         applied=applied,
     )
@@ -242,14 +227,14 @@ async def add_to_sheet(page: NamedDependency[Page]) -> Response[str]:
     """Put whoever was read onto the sheet, or take somebody off it."""
     await _desk(page)
     form = await page.request.form()
-    key, entries = _key(form), _entries(form)
+    key, entries = key_of(form), _entries(form)
     off = str(form.get("off", ""))
     if off:
         return _sheet(page, [each for each in entries if each.text != off], key)
     try:
         if len(entries) >= LABELS_MAX:
             raise SheetFull(labels_max=LABELS_MAX)
-        found = await _find(page, str(form.get("line", "")), secrets.token_hex(16))
+        found = await find(page, str(form.get("line", "")), secrets.token_hex(16))
     except PlatformError as error:
         return _sheet(page, entries, key, error=error)
     if any(each.found.whose.vuid == found.whose.vuid for each in entries):
@@ -263,13 +248,13 @@ async def print_sheet(page: NamedDependency[Page]) -> Response[str]:
     """Print the gathered labels on sheets of stickers, all or none."""
     await _desk(page)
     form = await page.request.form()
-    key, entries, sheet = _key(form), _entries(form), str(form.get("sheet", ""))
+    key, entries, sheet = key_of(form), _entries(form), str(form.get("sheet", ""))
     if sheet not in SHEETS or not entries:
         raise FilterInvalid(detail="sheet")
     printing, whose = await _printing(page, key), [each.found.whose for each in entries]
     try:
         pages = await page.write(
-            lambda tx: kiosk.show_sheet(tx, page.vault, whose, printing, kiosk=_kiosk(page), sheet=sheet)
+            lambda tx: kiosk.show_sheet(tx, page.vault, whose, printing, kiosk=this_kiosk(page), sheet=sheet)
         )
     except PlatformError as error:
         return _sheet(page, entries, key, error=error)
@@ -277,39 +262,15 @@ async def print_sheet(page: NamedDependency[Page]) -> Response[str]:
     return page.html("kiosk/sheet_label.html", pictures=pictures, number=len(entries))
 
 
-def _kiosk(page: Page) -> Kiosk:
-    return kiosk.kiosk_of(page.subject)
-
-
-async def _known(page: Page) -> KnownCaller:
-    """Return the terminal that this browser belongs to, with its key, as long as it is approved.
-
-    Raises:
-        CallerUnknown, CallerNotApproved, NotPermitted.
-    """
-    directory = page.parts.directory
-    if directory is None:
-        raise NotFound
-    known = await directory.get(_kiosk(page).caller_id)
-    known.require_approved()
-    known.caller.require("labels:print")
-    return known
-
-
-async def _terminal(page: Page) -> Caller:
-    """Return the terminal itself; errors as ``_known``."""
-    return (await _known(page)).caller
-
-
 async def _desk(page: Page) -> None:
     """Answer as if there were no sheet where the kiosk stands in public."""
-    await _terminal(page)
-    if not _kiosk(page).staff:
+    await terminal(page)
+    if not this_kiosk(page).staff:
         raise NotFound
 
 
 async def _printing(page: Page, key: str) -> Printing:
-    caller = await _terminal(page)
+    caller = await terminal(page)
     return Printing(
         caller=caller,
         request_id=page.request_id,
@@ -317,35 +278,6 @@ async def _printing(page: Page, key: str) -> Printing:
         now=page.now,
         serial_in_code=page.parts.settings.label_serial_in_code,
     )
-
-
-async def _find(page: Page, line: str, key: str) -> Found:
-    """Find whoever the reader's line stands for: a certificate's, or a code's, which is verified and used up."""
-    known, read_code = await _known(page), page.parts.read_code
-    caller = known.caller
-    line = line.strip()[:_LINE_MAX]
-    if kiosk.is_certificate(line):
-        read = kiosk.certificate_of(line, key=known.key, now=page.now)
-
-        async def look(tx: Connection) -> Found:
-            return await kiosk.by_certificate(tx, page.vault, read, caller=caller, now=page.now)
-
-        return await page.write(look)
-    if read_code is None or not 0 < len(line) <= _CODE_MAX:
-        raise CodeUnreadable
-    verified = await read_code(caller, line, key, page.now)
-    whose = LabelOf(vuid=verified.vuid, verification_id=verified.record_id)
-    return Found(whose=whose, name=kiosk.masked_name(verified.resident.name))
-
-
-_CODE_MAX: Final = 400
-
-
-def _key(form: Any) -> str:
-    key = str(form.get("key", ""))
-    if not _KEY.fullmatch(key):
-        raise FilterInvalid(detail="key")
-    return key
 
 
 def _entries(form: Any) -> list[Entry]:
@@ -368,7 +300,7 @@ def _entry(found: Found) -> Entry:
 def _sheet(
     page: Page, entries: list[Entry], key: str, *, error: PlatformError | None = None, twice: str = ""
 ) -> Response[str]:
-    problem = {} if error is None else _words(page, error)
+    problem = {} if error is None else words(page, error)
     return page.html(
         "kiosk/sheet.html",
         status=200 if error is None else error.status,
@@ -381,20 +313,9 @@ def _sheet(
     )
 
 
-def _problem(page: Page, error: PlatformError, way: str) -> Response[str]:
-    return page.html("kiosk/problem.html", status=error.status, way=way, start_s=START_S // 2, **_words(page, error))
-
-
-def _words(page: Page, error: PlatformError) -> dict[str, Any]:
-    """Return what to say of an error: what it is, and what to do next at this machine."""
-    own = next((key for kind, key in _ADVICE if isinstance(error, kind)), "")
-    ours = error.status >= _SERVER_SIDE or error.retryable
-    advice = own or (advice_for(error) if ours else "kiosk.advice.counter")
-    return {"message": error.text(page.language), "advice": advice, "code": error.code}
-
-
 ROUTES = [
     *(open_kiosk, show_start, show_scan, print_one),
     *(begin_application, confirm_application, finish_application),
     *(show_sheet, add_to_sheet, print_sheet),
+    *paying.ROUTES,
 ]

@@ -20,10 +20,10 @@ if (field) {
     if (event.key === "Enter") { event.preventDefault(); form.requestSubmit(); }
   });
 }
-// The keypad of the phone page: the field takes eleven digits, whether tapped or typed.
+// The keypad: the field takes so many digits as it is long, whether tapped or typed.
 const tapped = document.querySelector("[data-tapped]");
 if (tapped) {
-  const clean = () => { tapped.value = tapped.value.replace(/[^0-9]/g, "").slice(0, 11); };
+  const clean = () => { tapped.value = tapped.value.replace(/[^0-9]/g, "").slice(0, tapped.maxLength); };
   tapped.addEventListener("input", clean);
   for (const button of document.querySelectorAll("[data-digit]")) {
     button.addEventListener("click", () => { tapped.value += button.dataset.digit; clean(); });
@@ -40,6 +40,19 @@ if (once) {
     document.querySelector("[data-busy]").hidden = false;
   });
 }
+// The sum of the bills that are ticked; nothing ticked, nothing to pay.
+const adds = document.querySelector("[data-adds]");
+if (adds) {
+  const boxes = [...adds.querySelectorAll("[data-fen]")];
+  const add = () => {
+    const fen = boxes.filter((box) => box.checked).reduce((sum, box) => sum + Number(box.dataset.fen), 0);
+    const yuan = `${Math.floor(fen / 100)}`.replace(/\B(?=(\d{3})+$)/g, ",");
+    adds.querySelector("[data-total]").textContent = `¥ ${yuan}.${String(fen % 100).padStart(2, "0")}`;
+    adds.querySelector("button").disabled = fen === 0;
+  };
+  for (const box of boxes) box.addEventListener("change", add);
+  add();
+}
 for (const button of document.querySelectorAll("[data-print]")) {
   button.addEventListener("click", () => window.print());
 }
@@ -55,7 +68,7 @@ if (waiting) {
   for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, again);
   setInterval(() => {
     const rest = Math.max(0, Math.ceil((ends - Date.now()) / 1000));
-    left.textContent = String(rest);
+    if (left) left.textContent = String(rest);
     if (rest === 0) window.location.replace("/kiosk");
   }, 500);
 }

@@ -1,267 +1,167 @@
-"""The thin part of WeChat Pay that does the I/O: sign, send, verify, decide what an answer means.
+"""WeChat Pay behind the port: which call serves what. Signing, sending and verifying stand in ``connection``.
 
-An answer is believed only when its signature verifies, whatever its status: an unsigned 404 must not make a paid order
-look absent. The one exception is the body of a bill, which WeChat Pay does not sign; the signed answer before it
-carries its hash.
+One class for every way in which a hospital's account meets a payer: code on a screen, browser, service account or mini
+program, app, payment code at the window, and the mixed order with medical insurance.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-import zlib
 from collections.abc import Mapping
 from datetime import date, datetime
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
-from yimatong.kit.errors import PartyOutcomeUnknown
+import msgspec
+
 from yimatong.kit.http import Answer, Outbound
 from yimatong.payments.channels.base import (
+    BillKind,
     CashierAction,
     ChannelAccount,
     ChannelPayment,
     ChannelRefund,
     Notice,
+    NoticeAnswer,
+    Part,
     PaymentIntent,
     PaymentStatus,
+    PlacedPayment,
     RefundRequest,
-    RefundStatus,
     Scene,
 )
-from yimatong.payments.channels.wechat import signing
+from yimatong.payments.channels.wechat import bills, certificates, mixed, notices, refunds
 from yimatong.payments.channels.wechat import transformers as wire
-from yimatong.payments.errors import (
-    BillBroken,
-    BillNotReady,
-    ChannelAlreadyPaid,
-    ChannelBusy,
-    ChannelRefused,
-    NoticeNotGenuine,
-    NoticeNotUnderstood,
-)
+from yimatong.payments.channels.wechat.certificates import PlatformCertificate
+from yimatong.payments.channels.wechat.connection import CLOSED, UNKNOWN_NUMBER, Connection, code_of, done, unknown
+from yimatong.payments.errors import ChannelRefused
 
-PARTY = "wechat"
-BILL_BYTES_MAX = 1 << 30
-_SUCCESS = range(200, 300)
-_REFUSAL = range(400, 500)
-_BUSY = 429
-_GZIP_MAGIC = b"\x1f\x8b"
-# WeChat Pay's products spell some codes in two ways; both are in its error tables.
-_UNKNOWN_NUMBER = frozenset({"ORDER_NOT_EXIST", "ORDERNOTEXIST", "RESOURCE_NOT_EXISTS"})
-_PAID = frozenset({"ORDERPAID", "ORDER_PAID"})
-_CLOSED = frozenset({"ORDER_CLOSED", "ORDERCLOSED"})
-_NO_BILL = frozenset({"NO_STATEMENT_EXIST", "STATEMENT_CREATING", "STATEMENT_CREATED_FAIL"})
+_ASKS_PAYER = "USERPAYING"
 
 
 class WeChatPay:
     """WeChat Pay behind the port. Stateless; ``base_url`` is where it is, without a trailing slash."""
 
     name = "wechat"
+    scenes = frozenset({Scene.NATIVE, Scene.H5, Scene.JSAPI, Scene.APP, Scene.BARCODE})
 
     def __init__(self, outbound: Outbound, base_url: str) -> None:
         """Send by ``outbound`` to ``base_url`` (https://api.mch.weixin.qq.com in production)."""
-        self._outbound = outbound
-        self._base_url = base_url
+        self._connection = Connection(outbound, base_url)
 
     async def start(self, account: ChannelAccount, intent: PaymentIntent, *, now: datetime) -> CashierAction:
-        """Place the payment (下单).
+        """Place the payment (下单, 付款码支付, 医保自费混合收款下单).
 
         Raises:
             ChannelAlreadyPaid: this attempt was paid before.
-            ChannelRefused, ChannelBusy, PartyUnreachable, PartyOutcomeUnknown: see their classes.
+            ChannelRefused: declined, among others a scene that this channel or this part does not serve.
+            AccountUnusable, ChannelBusy, PartyUnreachable, PartyOutcomeUnknown: see their classes.
         """
-        body = wire.encode_intent(account, intent)
-        answer = _done(await self._call(account, "POST", wire.PLACE_PATH[intent.scene], body, now=now))
+        if intent.part is Part.WHOLE and intent.scene is Scene.JSAPI:
+            return await mixed.start(self._connection, account, intent, now=now)
+        if intent.scene not in self.scenes or intent.part is not Part.CASH:
+            raise ChannelRefused(channel_code="SCENE", channel_message=f"{intent.part} {intent.scene}")
+        if intent.scene is Scene.BARCODE:
+            return await self._pay_by_code(account, intent, now=now)
+        body, path = wire.encode_intent(account, intent), wire.PLACE_PATH[intent.scene]
+        answer = done(await self._connection.call(account, "POST", path, body, now=now))
         try:
             action = wire.decode_placed(answer.body, account, intent, now=now, nonce=secrets.token_hex(16))
         except wire.Garbled as error:
-            raise _unknown(audit=f"placed: {error}") from error
+            raise unknown(audit=f"placed: {error}") from error
         if intent.scene is Scene.H5 and intent.return_url:
             jump = f"{action.redirect_url}&redirect_url={quote(intent.return_url, safe='')}"
             return CashierAction(redirect_url=jump)
         return action
 
-    async def query(self, account: ChannelAccount, attempt_no: str, *, now: datetime) -> ChannelPayment:
+    async def _pay_by_code(self, account: ChannelAccount, intent: PaymentIntent, *, now: datetime) -> CashierAction:
+        """Pay by the payer's code: settled at once, or pending while the payer types a password."""
+        path = wire.PLACE_PATH[Scene.BARCODE]
+        answer = await self._connection.call(account, "POST", path, wire.encode_code(account, intent), now=now)
+        if code_of(answer) == _ASKS_PAYER:
+            return CashierAction(settled=wire.pending(account, intent))
+        return CashierAction(settled=payment_in(done(answer), account, intent.attempt_no))
+
+    async def query(self, account: ChannelAccount, payment: PlacedPayment, *, now: datetime) -> ChannelPayment:
         """Ask by our number (商户订单号查询订单); an unknown number is ``ABSENT``."""
+        if payment.part is Part.WHOLE:
+            return await mixed.query(self._connection, account, payment, now=now)
+        attempt_no = payment.attempt_no
         target = f"/v3/pay/transactions/out-trade-no/{_part(attempt_no)}?{urlencode({'mchid': account.merchant_id})}"
-        answer = await self._call(account, "GET", target, now=now)
-        if _code(answer) in _UNKNOWN_NUMBER:
+        answer = await self._connection.call(account, "GET", target, now=now)
+        if code_of(answer) in UNKNOWN_NUMBER:
             return ChannelPayment(
                 attempt_no=attempt_no,
                 status=PaymentStatus.ABSENT,
                 merchant_id=account.merchant_id,
                 app_id=account.app_id,
             )
-        try:
-            payment = wire.decode_payment(_done(answer).body)
-        except wire.Garbled as error:
-            raise _unknown(audit=f"query: {error}") from error
-        if payment.attempt_no != attempt_no:
-            raise _unknown(audit="query: the answer is about another order")
-        return payment
+        return payment_in(done(answer), account, attempt_no)
 
-    async def close(self, account: ChannelAccount, attempt_no: str, *, now: datetime) -> None:
-        """Make the payment unpayable (关闭订单); one that is closed already stays so.
+    async def close(self, account: ChannelAccount, payment: PlacedPayment, *, now: datetime) -> None:
+        """Make the payment unpayable (关闭订单; of a payment by code 撤销); one that is closed already stays so.
+
+        A reversal gives the money back when the payer was faster; the next query then says closed. Of a mixed order the
+        own half is closed; one without own money has no close, and the next query decides.
 
         Raises:
             ChannelAlreadyPaid: paid first.
             ChannelRefused: among others ``ORDER_NOT_EXIST`` for a number that was never placed.
         """
-        target = f"/v3/pay/transactions/out-trade-no/{_part(attempt_no)}/close"
-        answer = await self._call(account, "POST", target, wire.encode_close(account), now=now)
-        if _code(answer) not in _CLOSED:
-            _done(answer)
+        address = f"/v3/pay/transactions/out-trade-no/{_part(payment.attempt_no)}"
+        if payment.scene is Scene.BARCODE:
+            target, body = f"{address}/reverse", wire.encode_reversal(account)
+        else:
+            target, body = f"{address}/close", wire.encode_close(account)
+        answer = await self._connection.call(account, "POST", target, body, now=now)
+        code = code_of(answer)
+        if code in CLOSED or (payment.part is Part.WHOLE and code in UNKNOWN_NUMBER):
+            return
+        done(answer)
 
     async def refund(self, account: ChannelAccount, request: RefundRequest, *, now: datetime) -> ChannelRefund:
         """Ask for a refund (退款申请); acceptance, not arrival."""
-        body = wire.encode_refund(request)
-        answer = _done(await self._call(account, "POST", "/v3/refund/domestic/refunds", body, now=now))
-        return _refund_in(answer, account, request.refund_no)
+        if request.payment.part is Part.WHOLE:
+            return await mixed.refund(self._connection, account, request, now=now)
+        return await refunds.ask(self._connection, account, wire.encode_refund(request), request.refund_no, now=now)
 
-    async def query_refund(self, account: ChannelAccount, refund_no: str, *, now: datetime) -> ChannelRefund:
+    async def query_refund(self, account: ChannelAccount, request: RefundRequest, *, now: datetime) -> ChannelRefund:
         """Ask how a refund stands (查询单笔退款); an unknown number is ``ABSENT``."""
-        answer = await self._call(account, "GET", f"/v3/refund/domestic/refunds/{_part(refund_no)}", now=now)
-        if _code(answer) in _UNKNOWN_NUMBER:
-            return ChannelRefund(
-                refund_no=refund_no, attempt_no="", status=RefundStatus.ABSENT, merchant_id=account.merchant_id
-            )
-        return _refund_in(_done(answer), account, refund_no)
+        if request.payment.part is Part.WHOLE:
+            return await mixed.query_refund(self._connection, account, request, now=now)
+        return await refunds.query(self._connection, account, request.refund_no, now=now)
 
     def read_notice(self, account: ChannelAccount, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Notice:
-        """Verify and open a notice (支付通知, 退款结果通知); ``headers`` have lower-case names.
+        """Verify and open a notice (支付通知, 退款结果通知, 医保混合收款成功通知); see ``notices.read_notice``."""
+        return notices.read_notice(account, headers, body, now=now)
 
-        Raises:
-            NoticeNotGenuine: signature, age, key or merchant do not hold.
-            NoticeNotUnderstood: genuine, and of a kind or shape that is not ours.
-        """
-        try:
-            signing.verify(headers, body, keys=wire.platform_keys(account), now=now)
-            envelope = wire.read(body, wire.Envelope)
-            resource = signing.unseal(
-                envelope.resource.ciphertext,
-                nonce=envelope.resource.nonce,
-                associated_data=envelope.resource.associated_data,
-                api_v3_key=wire.secret(account, "api_v3_key"),
-            )
-            notice = wire.decode_notice(envelope, resource)
-        except signing.Unverified as error:
-            raise NoticeNotGenuine(audit=str(error)) from error
-        except wire.Garbled as error:
-            raise NoticeNotUnderstood(audit=str(error)) from error
-        about = notice.payment or notice.refund
-        if about is None or about.merchant_id != account.merchant_id:
-            raise NoticeNotGenuine(audit="the notice is about another merchant")
-        return notice
+    def answer_notice(self, *, problem: str, status: int) -> NoticeAnswer:
+        """Return 204, or the status with ``FAIL``, after which the notice comes again."""
+        if not problem:
+            return NoticeAnswer(status=204)
+        body = msgspec.json.encode({"code": "FAIL", "message": problem})
+        return NoticeAnswer(status=status, body=body, media_type="application/json")
 
-    async def bill(self, account: ChannelAccount, day: date, *, now: datetime) -> bytes:
-        """Download the trade bill of a day (申请交易账单 ALL, 下载账单): plain text, its SHA-1 verified.
+    async def bill(
+        self, account: ChannelAccount, day: date, *, kind: BillKind = BillKind.TRADE, now: datetime
+    ) -> bytes:
+        """Download the trade bill (ALL) or the fund-flow bill (BASIC) of a day; see ``bills.fetch``."""
+        return await bills.fetch(self._connection, account, day, kind, now=now)
 
-        Raises:
-            BillNotReady: not written yet, or nothing was paid.
-            BillBroken: what came does not have the announced hash.
-        """
-        wanted = urlencode({"bill_date": day.isoformat(), "bill_type": "ALL", "tar_type": "GZIP"})
-        answer = await self._call(account, "GET", f"/v3/bill/tradebill?{wanted}", now=now)
-        if _code(answer) in _NO_BILL:
-            raise BillNotReady(day=day.isoformat(), audit=_code(answer))
-        try:
-            place = wire.read(_done(answer).body, wire.BillPlace)
-        except wire.Garbled as error:
-            raise _unknown(audit=f"bill: {error}") from error
-        split = urlsplit(place.download_url)  # the host stays ours: a signed request goes nowhere else
-        download = await self._send(account, "GET", f"{split.path}?{split.query}", b"", now=now)
-        if download.status not in _SUCCESS:
-            raise BillBroken(detail=f"HTTP {download.status}")
-        return _checked(download.body, place)
-
-    async def _call(
-        self, account: ChannelAccount, method: str, target: str, body: bytes = b"", *, now: datetime
-    ) -> Answer:
-        """Send and verify; only a signed 2xx or 4xx comes back."""
-        answer = await self._send(account, method, target, body, now=now)
-        try:
-            signing.verify(answer.headers, answer.body, keys=wire.platform_keys(account), now=now)
-        except signing.Unverified as error:
-            raise _unknown(audit=f"HTTP {answer.status}, {error}") from error
-        if answer.status not in _SUCCESS and answer.status not in _REFUSAL:
-            raise _unknown(audit=f"HTTP {answer.status}")
-        return answer
-
-    async def _send(self, account: ChannelAccount, method: str, target: str, body: bytes, *, now: datetime) -> Answer:
-        headers = {
-            "Authorization": signing.authorization(
-                merchant_id=account.merchant_id,
-                serial_no=wire.secret(account, "serial_no"),
-                private_key_pem=wire.secret(account, "private_key_pem"),
-                method=method,
-                target=target,
-                body=body.decode(),
-                now=now,
-                nonce=secrets.token_hex(16),
-            ),
-            "Accept": "application/json",
-            "Content-Type": "application/json",
-            "User-Agent": "yimatong",
-            "Wechatpay-Serial": wire.secret(account, "platform_key_id"),
-        }
-        return await self._outbound.send(PARTY, method, self._base_url + target, body=body, headers=headers)
+    async def platform_certificates(self, account: ChannelAccount, *, now: datetime) -> tuple[PlatformCertificate, ...]:
+        """Download the platform's certificates, for rotation; see ``certificates.fetch``."""
+        return await certificates.fetch(self._connection, account, now=now)
 
 
 def _part(number: str) -> str:
     return quote(number, safe="")
 
 
-def _unknown(*, audit: str) -> PartyOutcomeUnknown:
-    return PartyOutcomeUnknown(party=PARTY, audit=audit)
-
-
-def _code(answer: Answer) -> str:
-    """Return WeChat Pay's own code of a signed refusal; empty for a success. Raises for a refusal without one."""
-    if answer.status in _SUCCESS:
-        return ""
+def payment_in(answer: Answer, account: ChannelAccount, attempt_no: str) -> ChannelPayment:
+    """Return the payment of a signed answer. Raises ``PartyOutcomeUnknown`` for another shape or another order."""
     try:
-        return wire.read(answer.body, wire.ErrorAnswer).code
+        found = wire.decode_payment(answer.body, account)
     except wire.Garbled as error:
-        raise _unknown(audit=f"HTTP {answer.status}: {error}") from error
-
-
-def _done(answer: Answer) -> Answer:
-    """Return a signed success; raise what a signed refusal means."""
-    code = _code(answer)
-    if not code:
-        return answer
-    if code in _PAID:
-        raise ChannelAlreadyPaid
-    if answer.status == _BUSY:
-        raise ChannelBusy(audit=code)
-    message = wire.read(answer.body, wire.ErrorAnswer).message
-    raise ChannelRefused(channel_code=code, channel_message=message)
-
-
-def _refund_in(answer: Answer, account: ChannelAccount, refund_no: str) -> ChannelRefund:
-    try:
-        refund = wire.decode_refund(answer.body, account.merchant_id)
-    except wire.Garbled as error:
-        raise _unknown(audit=f"refund: {error}") from error
-    if refund.refund_no != refund_no:
-        raise _unknown(audit="refund: the answer is about another refund")
-    return refund
-
-
-def _checked(body: bytes, place: wire.BillPlace) -> bytes:
-    """Return the plain bill; its hash is over the text before compression."""
-    text = body
-    if body.startswith(_GZIP_MAGIC):
-        inflate = zlib.decompressobj(wbits=31)
-        try:
-            text = inflate.decompress(body, BILL_BYTES_MAX)
-        except zlib.error as error:
-            raise BillBroken(detail=f"gzip: {error}") from error
-        if not inflate.eof:
-            raise BillBroken(detail=f"gzip: truncated, or more than {BILL_BYTES_MAX} bytes")
-    if place.hash_type != "SHA1":
-        raise BillBroken(detail=f"hash type {place.hash_type}")
-    found = hashlib.sha1(text, usedforsecurity=False).hexdigest()
-    if found != place.hash_value.lower():
-        raise BillBroken(detail=f"SHA1 {found}, announced {place.hash_value}")
-    return text
+        raise unknown(audit=f"payment: {error}") from error
+    if found.attempt_no != attempt_no:
+        raise unknown(audit="payment: the answer is about another order")
+    return found

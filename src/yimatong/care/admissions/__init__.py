@@ -1,0 +1,1 @@
+"""Stays in hospital: admission, deposits, and the settlement on discharge."""

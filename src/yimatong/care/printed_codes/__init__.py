@@ -1,0 +1,1 @@
+"""The codes that are printed on prescriptions."""

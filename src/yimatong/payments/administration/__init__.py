@@ -1,0 +1,1 @@
+"""Administration of hospitals' merchant accounts: entered, changed over, switched; in the console by two people."""

@@ -1,0 +1,1 @@
+"""Agreements: a payer agrees once, and pays later without a password (免密) or by an SMS code (快捷)."""
