@@ -198,12 +198,10 @@ async def _good_and_replayed(
 
 
 async def _issued_with_tokens(parts: Parts, wallet: Wallet, number: int) -> list[str]:
-    """Issue two-in-one and offline codes by the platform's own verbs."""
+    """Issue two-in-one and offline codes by the platform's own verbs, to as many people: a swap is then one."""
     made = []
-    for position in range(number):
-        wanted = NewCode(
-            vuid=wallet.somebody(), code_class="visit", ttl_s=1275, kind="offline" if position % 2 else "dynamic"
-        )
+    for position, vuid in enumerate(wallet.draw.sample(wallet.vuids, number)):
+        wanted = NewCode(vuid=vuid, code_class="visit", ttl_s=1275, kind="offline" if position % 2 else "dynamic")
         token = "" if position % 2 else f"P.{wallet.draw.randbytes(20).hex()}"
         common = {"scope": PLATFORM, "issuer_id": "drill", "request_id": "drill", "now": clock.now()}
         order = Order(wanted=wanted, token=token, **common)

@@ -24,6 +24,9 @@ PHONE_AGENT = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 "
     "Mobile/15E148 Safari/604.1"
 )
+PATIENCE_MS = 15_000
+"""For every wait: pages that poll do so every five seconds, and the machine may be busy."""
+expect.set_options(timeout=PATIENCE_MS)
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 """Rules that only a person can judge are left to people; everything serious or critical fails the test."""
 
@@ -89,7 +92,7 @@ def open_page(browser: Any, web_url: str) -> Iterator[Callable[..., Page]]:  # n
         )
         context.add_cookies([{"name": "ymt_lang", "value": language, "url": web_url}])
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         troubles: list[str] = []
         page.on("pageerror", lambda error: troubles.append(f"page error: {error}"))
         page.on(

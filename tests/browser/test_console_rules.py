@@ -104,7 +104,7 @@ def test_a_run_under_way_its_end_and_two_hundred_pairs(open_page, stage, index, 
     expect(page.locator("[role=progressbar]")).to_have_attribute("aria-valuenow", "16")
     shoot(page, f"console-rules-moving-{name}-{language}")
     sql(stage, "UPDATE empi_dry_run SET stage = 'cluster'")
-    expect(page.locator("[role=progressbar]")).to_have_attribute("aria-valuenow", "85", timeout=5000)
+    expect(page.locator("[role=progressbar]")).to_have_attribute("aria-valuenow", "85")
     page.goto(RULES)  # what is shown no longer asks for the run that goes away
     sql(stage, "DELETE FROM empi_dry_run")
     beside(stage.act(lambda tx, _: made_up(tx, version, [pair])))
