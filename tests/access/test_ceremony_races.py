@@ -40,7 +40,7 @@ class Slow(Cable):
 
     def generate(self, *args, **kwargs):
         self.begun.set()
-        self.go_on.wait(5)
+        self.go_on.wait(30)
         return self.device.generate(*args, **kwargs)
 
 
@@ -48,7 +48,7 @@ async def test_two_custodians_at_once_are_one_rotation(ceremonies, people, cable
     approval_id = await agreed(AT_ONCE)
     cable.device = slow = Slow(cable.device)
     first = asyncio.create_task(ceremonies.perform(approval_id, Given(), operator=people[0], now=NOW))
-    await asyncio.to_thread(slow.begun.wait, 5)
+    await asyncio.to_thread(slow.begun.wait, 30)
     with pytest.raises(CeremonyRunning):
         await ceremonies.perform(approval_id, Given(), operator=people[1], now=NOW)
     slow.go_on.set()

@@ -48,7 +48,7 @@ def open_kiosk(open_page, stage, run_async):
 
 def printed(page: Page) -> None:
     """Wait until the page printed once; asked from outside, because the page's policy forbids a waiting script."""
-    for _ in range(100):
+    for _ in range(300):
         if page.evaluate("window.printed") == 1:
             return
         page.wait_for_timeout(50)

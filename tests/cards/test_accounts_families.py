@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -56,8 +57,11 @@ def _family(client: Client, vuid: str) -> list[dict[str, Any]]:
     return list(client.call("GET", f"/api/v1/accounts/{vuid}/family")["relations"])
 
 
+_SERIALS = count(1, 2)
+
+
 def _child(born: str = "2015-06-07", name: str = "张小丰") -> SimpleNamespace:
-    first17 = f"610102{born.replace('-', '')}{secrets.randbelow(499) * 2 + 1:03d}"
+    first17 = f"610102{born.replace('-', '')}{next(_SERIALS):03d}"
     number = first17 + id_number.check_digit(first17)
     return SimpleNamespace(name=name, sex="1", birth_date=born, id_type="01", id_number=number, phone="13800138000")
 

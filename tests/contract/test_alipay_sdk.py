@@ -85,7 +85,7 @@ def sdk(app, world, shop) -> AliPay:
     return made
 
 
-def wait(holds, seconds: float = 10.0) -> None:
+def wait(holds, seconds: float = 20.0) -> None:
     end = time.monotonic() + seconds
     while not holds() and time.monotonic() < end:
         time.sleep(0.02)

@@ -147,7 +147,7 @@ def test_the_sdk_verifies_and_opens_our_notices(sdk, world, caught):
     sdk.pay("门诊缴费", "NOTICE01", {"total": 100}, notify_url=url)
     world.control("/control/wechat/pay", {"out_trade_no": "NOTICE01"})
     sdk.refund("R-N1", {"refund": 100, "total": 100, "currency": "CNY"}, out_trade_no="NOTICE01", notify_url=url)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while len(got) < 2 and time.monotonic() < end:
         time.sleep(0.02)
     told = {notice["event_type"]: notice["resource"] for notice in (sdk.callback(*each) for each in got)}
@@ -233,7 +233,7 @@ def test_the_sdk_opens_our_list_of_certificates_and_believes_what_they_sign(sdk,
     url, got = caught
     sdk.pay("门诊缴费", "CERTIFIED1", {"total": 100}, notify_url=url)
     world.control("/control/wechat/pay", {"out_trade_no": "CERTIFIED1"})
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while not got and time.monotonic() < end:
         time.sleep(0.02)
     headers, body = got[0]

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(900)
 
 def test_the_quick_codes_drill_takes_nothing_forged_and_sees_every_planted_bug() -> None:
     done = subprocess.run(
-        [sys.executable, str(CHECKOUT / "drills" / "codes.py"), "--quick"],
+        [sys.executable, str(CHECKOUT / "drills" / "codes.py"), "--quick", "--seed", "605914"],
         check=False,
         capture_output=True,
         text=True,

@@ -138,16 +138,17 @@ async def test_no_database_at_all_is_unavailable() -> None:
 
 
 async def test_a_caller_who_left_is_not_waited_for(db: Database, database_url: str) -> None:
-    gate = asyncio.Event()
+    opened, gate = asyncio.Event(), asyncio.Event()
 
     async def slow(connection: RawConnection, items: Sequence[str]) -> Answers[str]:
+        opened.set()
         await gate.wait()
         return await store(connection, items)
 
     batch = db.batch(slow, lanes=1)
     under_way = asyncio.create_task(batch.submit("left-while-under-way"))
     neighbour = asyncio.create_task(batch.submit("neighbour"))
-    await asyncio.sleep(0.05)
+    await opened.wait()
     waiting = asyncio.create_task(batch.submit("left-while-waiting"))
     last = asyncio.create_task(batch.submit("last"))
     await asyncio.sleep(0.05)

@@ -100,6 +100,6 @@ async def test_whoever_finds_no_connection_waits_for_one_and_a_cancelled_one_is_
         asleep.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asleep
-        assert await asyncio.wait_for(next_one, 5) != before
+        assert await asyncio.wait_for(next_one, 20) != before
     finally:
         await small.close()

@@ -26,7 +26,7 @@ def test_nothing_is_kept_back(run: Callable[..., Any]) -> None:
         with listener() as own:
             server = await asyncio.start_server(serve, sock=own)
             _, writer = await asyncio.open_connection(*own.getsockname())
-            answer = await asyncio.wait_for(got, 5)
+            answer = await asyncio.wait_for(got, 20)
             writer.close()
             server.close()
             return answer

@@ -226,7 +226,7 @@ async def test_refunds_by_part(insured_desk, place, control, callers) -> None:
     rest = await ask("r-2", 8500)
     assert (first.part, len(rest.together)) == ("insurance", 2)
     assert await ask("r-2", 8500) == rest
-    for _ in range(60):
+    for _ in range(300):
         for number in (*first.together, *rest.together):
             await returning.ask_refund(desk, number, now=clock.now())
         found = await view(desk, order_no)

@@ -118,7 +118,7 @@ def give_back(desk, control, callers):
         new = NewRefund(order_no=order_no, request_no=f"r-{amount_fen}", amount_fen=amount_fen, reason="退药")
         async with desk.db.transaction() as connection:
             made = await refunds.ask(connection, new, caller=callers.his(1), now=clock.now())
-        for _ in range(60):
+        for _ in range(300):
             await returning.ask_refund(desk, made.refund_no, now=clock.now())
             async with desk.db.read() as connection:
                 state = await connection.execute(

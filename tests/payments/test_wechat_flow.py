@@ -33,7 +33,7 @@ async def view(desk, order_no: str):
 
 
 async def until(desk, order_no: str, state: str):
-    for _ in range(100):
+    for _ in range(400):
         found = await view(desk, order_no)
         if found.state == state:
             return found
@@ -167,7 +167,7 @@ async def test_both_phones_paid_and_one_gets_it_back(desk, place, control) -> No
     await control("pay", {"out_trade_no": one.attempt_no})
     await control("pay", {"out_trade_no": two.attempt_no})
     await until(desk, order_no, "paid")
-    for pause_s in range(60):
+    for pause_s in range(300):
         found = await view(desk, order_no)
         if found.refunds and found.refunds[0].state == "succeeded":
             break
@@ -197,7 +197,7 @@ async def test_refund_in_two_parts_through_a_lost_answer(desk, place, control, c
                 )
                 assert state.scalar_one() == "unknown"
             await control("faults", {"drop_notices": -1})
-        for _ in range(60):
+        for _ in range(300):
             found = await view(desk, order_no)
             if found.refunds[-1].state == "succeeded":
                 break

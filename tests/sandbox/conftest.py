@@ -38,7 +38,7 @@ class Listener:
         self.url = f"http://127.0.0.1:{self._server.server_port}/notify"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def wait(self, count: int, seconds: float = 5.0) -> None:
+    def wait(self, count: int, seconds: float = 20.0) -> None:
         until(lambda: len(self.got) >= count, seconds)
 
     def close(self) -> None:
@@ -46,7 +46,7 @@ class Listener:
         self._server.server_close()
 
 
-def until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
+def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:

@@ -209,7 +209,7 @@ def test_a_local_merge_is_told_and_undone(national: Any, kind: str) -> None:
     assert len(numbers) == 1
 
     national.within(lambda exchange: unmerge(exchange, merged.merge_id, now=national.now))
-    for _ in range(20):  # changes are read below the horizon: whatever else runs on the server may hold it back
+    for _ in range(100):  # changes are read below the horizon: whatever else runs on the server may hold it back
         national.run(rounds=2)
         if national.there(goes)[0]["national_id"] != national.there(keeps)[0]["national_id"]:
             break

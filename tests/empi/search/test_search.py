@@ -256,7 +256,7 @@ def test_retired_resolve_to_the_survivor_once_and_cancelled_on_request(
     assert states == {refs[0]: "live", refs[1]: "live", refs[2]: "cancelled"}
     assert find(client, id_number=ended["id_number"]) == []
     assert len(find(client, id_number=ended["id_number"], include_cancelled=True)) == 1
-    retire(settings, client, retired=gone, survivor=stays)
+    retire_the_newest(settings)
     for wanted in (
         {"mother_name": mother},
         {"name": gone["name"]},
@@ -267,19 +267,13 @@ def test_retired_resolve_to_the_survivor_once_and_cancelled_on_request(
     assert client("his-1").call("GET", f"/api/v1/persons/{refs[1]}")["person"]["mpi_ref"] == refs[0]
 
 
-def retire(
-    settings: Settings, client: Callable[[str], Client], *, retired: dict[str, Any], survivor: dict[str, Any]
-) -> None:
-    """Move the pointer, as a merge does; whoever it is found by her phone's contribution."""
+def retire_the_newest(settings: Settings) -> None:
+    """Move the pointer of the newest live person to the one before her, as a merge does."""
     with psycopg.connect(settings.database_url, autocommit=True) as db:
-        rows = db.execute(
-            "SELECT mpi, birth_date, created_at FROM empi_person WHERE state = 'live' ORDER BY created_at DESC LIMIT 3"
+        (retired,), (survivor,) = db.execute(
+            "SELECT mpi FROM empi_person WHERE state = 'live' ORDER BY created_at DESC LIMIT 2"
         ).fetchall()
-        by_birth = {str(row[1]): row[0] for row in rows}
-        db.execute(
-            "UPDATE empi_person SET state = 'retired', current_mpi = %s WHERE mpi = %s",
-            (by_birth[survivor["birth_date"]], by_birth[retired["birth_date"]]),
-        )
+        db.execute("UPDATE empi_person SET state = 'retired', current_mpi = %s WHERE mpi = %s", (survivor, retired))
 
 
 def test_every_read_leaves_an_audit_row(client: Callable[[str], Client], settings: Settings) -> None:
