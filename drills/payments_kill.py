@@ -15,32 +15,25 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
-from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import _books
+import _aftermath
 import _faults
 import _payments_kill_strikes as strikes
-from _killer import DATABASES
 from _payments_kill_payers import Payer
-from _tellers import Told, WitnessCast
-from kills import accounts
+from _tellers import Told
 
 from yimatong.cli.platform import LocalPlatform
 from yimatong.cli.postgres import temporary_home
-from yimatong.kit.log import KitLog
 
 SETTLE_S = 240.0
 """What killed workers held comes back when its leases end (60 s of the outbox, 45 s of questions), one after the other
 where the same thing was held again and again; notices come again by the channel's schedule."""
-
-_SHOWN = 40
-_say = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -60,19 +53,21 @@ def main(argv: Sequence[str]) -> int:
     began = time.monotonic()
     print(f"seed {arguments.seed}", flush=True)
     with temporary_home("ymt-drill-") as home:
-        platform = LocalPlatform(home, report=_say.print)
+        platform = LocalPlatform(home, report=_aftermath.say)
         try:
             platform.start(strikes.PROCESSES)
             told, killer, faults = _drill(platform, arguments)
         finally:
             platform.stop()
-    _show(told, killer, faults)
-    counts = {kind: sum(fault.kind == kind for fault in faults) for kind in ("lost", "doubled", "wrong")}
+    by_victim = {name: killer.kills.victims.count(name) for name in sorted(set(killer.kills.victims))}
+    _aftermath.say(f"杀进程 / kills: {by_victim}; 支付中 / inside a payment: {len(killer.kills.inside)}")
+    _aftermath.show(told, faults)
+    counts = _aftermath.counted(faults)
     databases = killer.kills.databases
     processes = len(killer.kills.victims) - databases
     enough = processes >= arguments.kills and databases >= arguments.database_kills
     if not enough:
-        _say.print(f"[red]没有达到规定的次数 / fewer kills than asked for, {killer.left} strikes left[/]")
+        _aftermath.say(f"[red]没有达到规定的次数 / fewer kills than asked for, {killer.left} strikes left[/]")
     print(
         f"figure: payments-kill kills={processes} database={databases} lost={counts['lost']} "
         f"doubled={counts['doubled']} wrong={counts['wrong']} acknowledged={len(told.acknowledged)} "
@@ -84,48 +79,21 @@ def main(argv: Sequence[str]) -> int:
 def _drill(
     platform: LocalPlatform, arguments: argparse.Namespace
 ) -> tuple[Told, strikes.DenseKiller, list[_faults.Fault]]:
-    settings, told, enough = platform.settings, Told(), threading.Event()
-    before = accounts(settings.database_url)
+    told, enough = Told(), threading.Event()
     until = time.monotonic() + arguments.seconds + SETTLE_S
     payers = [
-        Payer(settings, told, name=f"{arguments.seed}p{number}", until=until, enough=enough)
+        Payer(platform.settings, told, name=f"{arguments.seed}p{number}", until=until, enough=enough)
         for number in range(arguments.payers)
     ]
-    for payer in payers:
-        payer.start()
-    killer = strikes.DenseKiller(platform, payers, told, say=_say.print)
+    killer = strikes.DenseKiller(platform, payers, told, say=_aftermath.say)
     rng = random.Random(arguments.seed)
     wanted = strikes.plan(rng, kills=arguments.kills, databases=arguments.database_kills)
-    try:
+
+    def strike() -> None:
         killer.run_all(rng, wanted, seconds=arguments.seconds)
-    finally:
-        enough.set()
-    _say.print("等待全部收尾 / waiting until everything has settled")
-    killer.bring_back_the_dead()
-    for payer in payers:
-        payer.join(SETTLE_S)
-        if payer.is_alive():
-            told.surprise(f"{payer.name} is stuck at {payer.stage or 'its open refunds'}")
-    left = _books.await_settled(settings.database_url, seconds=SETTLE_S)
-    if left:
-        told.surprise(f"never settled: {left}")
-    for name, line in _unexpected(platform.data / "logs"):
-        told.surprise(f"{name} wrote: {line}")
-    cast = WitnessCast(settings, told, until=time.monotonic() + 10)
-    try:
-        books = _books.read(settings, cast, told)
-    finally:
-        cast.close()
-    faults = [*_faults.find(told, books, before=before), *_orders(settings.database_url, told)]
-    return told, killer, faults
 
-
-def _unexpected(logs: Path) -> Iterator[tuple[str, str]]:
-    """Return what the processes logged as unexpected failures: the end of each, where its cause stands."""
-    for path in sorted(logs.glob("*.log")):
-        for line in path.read_text(errors="replace").splitlines():
-            if f'"{KitLog.REQUEST_FAILED.code}"' in line:
-                yield path.stem, f"{line[:200]} ... {line[-900:]}"
+    faults = _aftermath.judged(platform, killer, payers, told, strike, enough=enough, settle_s=SETTLE_S)
+    return told, killer, [*faults, *_orders(platform.settings.database_url, told)]
 
 
 def _orders(database_url: str, told: Told) -> list[_faults.Fault]:
@@ -149,19 +117,6 @@ def _orders(database_url: str, told: Told) -> list[_faults.Fault]:
     asked = {wanted["source_no"] for wanted in told.asked.get("order", {}).values()}
     faults += [_faults.Fault("doubled", f"nobody asked for {source}") for source in found.keys() - asked]
     return faults
-
-
-def _show(told: Told, killer: strikes.DenseKiller, faults: Sequence[_faults.Fault]) -> None:
-    by_kind = ", ".join(f"{kind} {number}" for kind, number in sorted(_faults.acknowledged(told).items()))
-    statuses = ", ".join(f"{status}: {number}" for status, number in sorted(told.statuses.items()))
-    by_victim = {name: killer.kills.victims.count(name) for name in sorted(set(killer.kills.victims))}
-    _say.print(f"讲完 {told.tales} 遍；已确认 / tales told; acknowledged: {by_kind}")
-    _say.print(f"应答 / answers: {statuses}; 无应答 / none: {told.unanswered}")
-    _say.print(f"杀进程 / kills: {by_victim}; 支付中 / inside a payment: {len(killer.kills.inside)}; {DATABASES}")
-    for fault in faults[:_SHOWN]:
-        print(f"{fault.kind}: {fault.text}")
-    if len(faults) > _SHOWN:
-        print(f"... {len(faults) - _SHOWN} more")
 
 
 if __name__ == "__main__":
