@@ -6,7 +6,7 @@ from typing import Any
 
 import _fuzzsigned
 from _fuzz import Target
-from _fuzzsigned import MERCHANT, NOW
+from _fuzzsigned import MERCHANT, NOW, another
 
 from yimatong.payments.channels.abilities import BillLine as Line
 from yimatong.payments.channels.abilities import Insured, PresettleRequest
@@ -45,12 +45,8 @@ def targets() -> list[Target]:
     channel = CommercialInsurer(None, "")  # type: ignore[arg-type]
     return [
         *_fuzzsigned.targets(channel),
-        _fuzzsigned.answers(channel.name, "presettle-answer", REPLIES, _another, _read),
+        _fuzzsigned.answers(channel.name, "presettle-answer", REPLIES, another("presettlement", "presettle_no"), _read),
     ]
-
-
-def _another(reply: dict[str, Any]) -> dict[str, Any]:
-    return reply | {"presettlement": reply["presettlement"] | {"presettle_no": "another"}}
 
 
 def _read(who: ChannelAccount, body: bytes) -> object:

@@ -85,8 +85,8 @@ def targets(channel: SignedChannel) -> list[Target]:
             strays=strays,
             weight=3,
         ),
-        answers(name, "answer", REPLIES, _number("payment", "trade_no"), _payment),
-        answers(name, "refund-answer", REFUNDED, _number("refund", "trade_no"), _refund),
+        answers(name, "answer", REPLIES, another("payment", "trade_no"), _payment),
+        answers(name, "refund-answer", REFUNDED, another("refund", "trade_no"), _refund),
         Target(
             name="told",
             shape="json",
@@ -112,14 +112,14 @@ def answers(
     channel: str,
     name: str,
     replies: Sequence[dict[str, Any]],
-    another: Callable[[dict[str, Any]], dict[str, Any]],
+    stray: Callable[[dict[str, Any]], dict[str, Any]],
     read: Callable[[ChannelAccount, bytes], object],
 ) -> Target:
     """Return the way in of one kind of answer, signed as it comes.
 
-    ``another`` gives an answer a number that was never said: whoever takes it takes a stray.
+    ``stray`` makes of an answer one that was never given (``another``).
     """
-    others = [another(each) for each in replies]
+    others = [stray(each) for each in replies]
 
     def act(who: ChannelAccount, headers: Headers, body: bytes) -> object:
         said = headers.pop(STATUS, "")
@@ -142,6 +142,11 @@ def answers(
     )
 
 
+def another(part: str, name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what makes of an answer one that was never given: another value of that name in its part."""
+    return lambda reply: reply | {part: reply[part] | {name: "another"}}
+
+
 def party(channel: str, *, merchant: str = MERCHANT, app: str = APP, secret: str = SECRET) -> ChannelAccount:
     """Return a merchant account; ours knows the secret that was rotated out and still counts, too."""
     kept = {"secret_hex": secret} | ({"previous_secret_hex": STALE} if secret == SECRET else {})
@@ -156,10 +161,6 @@ def _payment(who: ChannelAccount, body: bytes) -> object:
 def _refund(_who: ChannelAccount, body: bytes) -> object:
     reply = wire.read(body, wire.Reply)
     return reply.code, wire.refund_of(reply.refund)
-
-
-def _number(part: str, number: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda reply: reply | {part: reply[part] | {number: "another"}}
 
 
 def _notice(told: dict[str, Any], *, secret: str = SECRET, moment: datetime = NOW) -> Message:

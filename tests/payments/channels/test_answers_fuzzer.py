@@ -29,7 +29,7 @@ def forgeries(channel: str, *, seed: int = 1) -> dict[str, int]:
     return {way.name: Fuzzer(way, seed=seed).run(1500).forgeries for way in ways if way.signed}
 
 
-@pytest.mark.parametrize("channel", ["ncms", "credit", "commercial"])
+@pytest.mark.parametrize("channel", ["ncms", "credit", "commercial", "quickpay"])
 def test_an_answer_serves_one_question_only(channel):
     assert set(forgeries(channel).values()) == {0}
 
