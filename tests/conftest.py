@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import hypothesis
 import psycopg
 import pytest
 import uvicorn
@@ -22,6 +23,11 @@ from yimatong.cli import migrate
 from yimatong.cli.postgres import LocalPostgres, temporary_home
 from yimatong.kit.db import Connection, Database
 from yimatong.kit.listeners import listener
+
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("other", deadline=None)
+hypothesis.settings.load_profile("other" if os.environ.get("YMT_TEST_OTHER_EXAMPLES") else "same")
+"""The same examples for every run of the same tests, so that a red run says something of the change under test."""
 
 
 def _with_database(url: str, name: str) -> str:
