@@ -50,7 +50,11 @@ async def prepare(parts: Parts, applicants: list[Applicant]) -> list[Prepared]:
 
 
 async def store(parts: Parts, prepared: list[Prepared], *, holder: str | None = "inst-h1") -> list[Outcome]:
-    entries = [Entry(prepared=each, origin=ORIGIN, holder=holder) for each in prepared]
+    return await store_of(parts, [(each, holder) for each in prepared])
+
+
+async def store_of(parts: Parts, wanted: list[tuple[Prepared, str | None]]) -> list[Outcome]:
+    entries = [Entry(prepared=each, origin=ORIGIN, holder=holder) for each, holder in wanted]
     sealer, blinder = await parts.vault.sealer(), await parts.vault.blinder()
     async with parts.db.transaction() as tx:
         return await registration.register_many(await raw(tx), entries, sealer=sealer, blinder=blinder, now=clock.now())
@@ -166,6 +170,43 @@ def test_two_transactions_at_once_open_one_account(do: Callable[..., Any], new_r
     one, two = do(work)
     assert [each.vuid for each in one] == [each.vuid for each in reversed(two)]
     assert all(a.opened != b.opened for a, b in zip(one, reversed(two), strict=True))
+
+
+def test_holders_of_one_transaction_see_each_other(do: Callable[..., Any], new_resident: Residents) -> None:
+    someone = new_resident()
+
+    async def work(parts: Parts) -> list[Outcome]:
+        strong, weak, again = await prepare(parts, [applicant(someone, level=level) for level in (3, 1, 3)])
+        return await store_of(parts, [(strong, "inst-h1"), (weak, "app-2"), (again, "app-1"), (weak, "inst-h1")])
+
+    first, refused, other, own = do(work)
+    assert isinstance(refused, RealNameTooWeak)
+    assert [(each.level, each.opened) for each in (first, other, own)] == [(3, True), (3, False), (3, False)]
+    assert len({each.vuid for each in (first, other, own)}) == 1
+
+
+def test_transactions_with_the_same_people_in_another_order_do_not_block_each_other(
+    do: Callable[..., Any], new_resident: Residents
+) -> None:
+    """The second registration of a person in one transaction comes after the first of everybody else."""
+    people = [new_resident() for _ in range(6)]
+
+    async def work(parts: Parts) -> None:
+        known = await prepare(parts, [applicant(each) for each in people])
+        await store(parts, known, holder=None)
+        for turn in range(15):
+            names = [f"{name}-{turn}" for name in ("one", "two")]
+            await asyncio.gather(
+                *(
+                    store_of(
+                        parts,
+                        [(each, mine) for each in known] + [(each, other) for each in known[at * 3 : at * 3 + 3]],
+                    )
+                    for at, (mine, other) in enumerate((names, names[::-1]))
+                )
+            )
+
+    do(work)
 
 
 class Line:

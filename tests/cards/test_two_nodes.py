@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import secrets
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from core_world import make_resident
 
@@ -38,6 +40,32 @@ def _ask(client: Client, path: str, body: Any, key: str = "") -> tuple[str, Any]
         return "ok", client.call("POST", path, body, idempotency_key=key or secrets.token_hex(8))
     except ApiError as refused:
         return str(refused.code), None
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/api/v1/codes/revoke", {}), ("/api/v1/accounts/{vuid}/state", {"state": "frozen"})]
+)
+def test_a_change_locks_the_accounts_of_a_person_in_one_order(
+    nodes: list[dict[str, Client]], database_url: str, path: str, body: dict[str, str]
+) -> None:
+    """The cancelled one first; whoever waits for it holds nothing that somebody else may wait for."""
+    client, resident = nodes[0]["his-1"], make_resident()
+    registration = {"resident": vars(resident), "real_name": "police_online"}
+    vuid = client.call("POST", "/api/v1/accounts", registration)["vuid"]
+    client.call("POST", f"/api/v1/accounts/{vuid}/state", {"state": "cancelled"})
+    assert client.call("POST", "/api/v1/accounts", registration)["vuid"] == vuid
+    lock = "SELECT FROM cards_account WHERE vuid = %s AND generation = %s FOR UPDATE"
+    wanted = {"vuid": vuid} | body if path.endswith("revoke") else body
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(database_url) as first:
+        first.execute(lock, [vuid, 1])
+        change = pool.submit(client.call, "POST", path.format(vuid=vuid), wanted)
+        with psycopg.connect(database_url, autocommit=True) as other:
+            while not other.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
+                assert not change.done(), "it did not wait"
+                time.sleep(0.01)
+            other.execute(f"{lock} NOWAIT", [vuid, 2])
+        first.rollback()
+        assert change.result(30)["vuid"] == vuid
 
 
 def test_everything_at_once_on_two_nodes(nodes: list[dict[str, Client]]) -> None:

@@ -253,6 +253,7 @@ def test_two_processes_share_a_port_and_one_outlives_the_other(data_folder):
         core = ports.ports(platform.port_base)["core"]
         assert first != second
         platform.kill("core")
+        platform.supervisor.wait_ready("core@2", within_s=30)  # the first may have answered for it until now
         assert all(ready(core) for _ in range(20))
         platform.restart("core")
         assert ready(core)

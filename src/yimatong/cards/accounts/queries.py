@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,16 +22,28 @@ from yimatong.kit.db import Connection
 _DEAD = ("cancelled", "alias")
 
 
+async def lock_persons(connection: Connection, mpis: Iterable[UUID]) -> None:
+    """Lock every account that persons have or had, in the one order in which accounts are locked.
+
+    Whoever changes an account does this first. A lock on the account in force alone would be taken before those on
+    earlier ones, which a change's announcement takes, and two changes would wait for each other.
+    """
+    query = select(account.c.vuid).where(account.c.mpi.in_(list(mpis))).order_by(account.c.vuid, account.c.generation)
+    await connection.execute(query.with_for_update())
+
+
 async def live_of_person(connection: Connection, mpi: UUID, *, for_update: bool = False) -> Row[Any] | None:
     """Return the one live account of a person, or None; where the index joined two persons, the older account."""
     mpis = await persons.members(connection, mpi)
+    if for_update:
+        await lock_persons(connection, mpis)
     query = (
         select(account)
         .where(account.c.mpi.in_(mpis), account.c.state.not_in(_DEAD))
         .order_by(account.c.opened_at, account.c.vuid)
         .limit(1)
     )
-    return (await connection.execute(query.with_for_update() if for_update else query)).first()
+    return (await connection.execute(query)).first()
 
 
 async def any_of_person(connection: Connection, mpi: UUID) -> Row[Any] | None:
@@ -46,30 +58,45 @@ async def any_of_person(connection: Connection, mpi: UUID) -> Row[Any] | None:
     return (await connection.execute(query)).first()
 
 
-async def row_of(connection: Connection, vuid: str, *, for_update: bool = False) -> Row[Any] | None:
+async def row_of(connection: Connection, vuid: str) -> Row[Any] | None:
     """Return the newest row of this very VUID, alias or not, or None."""
     query = select(account).where(account.c.vuid == vuid).order_by(account.c.generation.desc()).limit(1)
-    return (await connection.execute(query.with_for_update() if for_update else query)).first()
+    return (await connection.execute(query)).first()
 
 
 async def latest(connection: Connection, vuid: str, *, for_update: bool = False) -> Row[Any]:
     """Return the account that a VUID stands for today: an alias leads to the account that took its place.
 
     A person has one account: where the index joined two persons, the oldest live one of both is meant.
+    ``for_update`` locks whatever its person has or had.
 
     Raises:
         AccountNotFound: none.
     """
-    row = await row_of(connection, vuid, for_update=for_update)
+    row, mpis = await _today(connection, vuid)
+    locked: set[UUID] = set()
+    while for_update and not mpis <= locked:  # again only where persons were joined while the lock was waited for
+        await lock_persons(connection, mpis)
+        locked |= mpis
+        row, mpis = await _today(connection, vuid)
+    return row
+
+
+async def _today(connection: Connection, vuid: str) -> tuple[Row[Any], set[UUID]]:
+    """Return the account that a VUID stands for, and every person whose accounts had to be looked at."""
+    row = await row_of(connection, vuid)
+    mpis: set[UUID] = set()
     for _ in range(_STEPS_MAX):
         if row is None or row.state != "alias":
             break
-        row = await row_of(connection, row.alias_of, for_update=for_update)
+        mpis.add(row.mpi)
+        row = await row_of(connection, row.alias_of)
     if row is None or row.state == "alias":
         raise AccountNotFound
-    if len(await persons.members(connection, row.mpi)) == 1:
-        return row
-    return await live_of_person(connection, row.mpi, for_update=for_update) or row
+    members = await persons.members(connection, row.mpi)
+    if len(members) > 1:
+        row = await live_of_person(connection, row.mpi) or row
+    return row, mpis.union(members, [row.mpi])
 
 
 _STEPS_MAX = 4

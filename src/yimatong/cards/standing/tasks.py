@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from yimatong.access.caller import PLATFORM
-from yimatong.cards.accounts import history
+from yimatong.cards.accounts import history, queries
 from yimatong.cards.accounts.history import Origin
 from yimatong.cards.certificates import joining
 from yimatong.cards.models import account
@@ -50,6 +50,7 @@ def handlers(db: Database, vault: Vault) -> Mapping[str, Handler]:
 
 async def freeze(connection: Connection, vault: Vault, payload: Mapping[str, Any], *, now: datetime) -> None:
     """Freeze the accounts in force of a cancelled person; their codes die with it."""
+    await queries.lock_persons(connection, _mpis(payload))
     done = await connection.execute(
         update(account)
         .where(account.c.mpi.in_(_mpis(payload)), account.c.state == "active")
@@ -68,6 +69,7 @@ async def freeze(connection: Connection, vault: Vault, payload: Mapping[str, Any
 
 async def release(connection: Connection, vault: Vault, payload: Mapping[str, Any], *, now: datetime) -> None:
     """Release the accounts that this very cancellation froze."""
+    await queries.lock_persons(connection, _mpis(payload))
     frozen = await connection.execute(
         select(account.c.vuid).where(
             account.c.mpi.in_(_mpis(payload)), account.c.state == "frozen", account.c.frozen_by == _mark(payload)
