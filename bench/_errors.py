@@ -5,14 +5,11 @@ from __future__ import annotations
 from datetime import date
 from functools import cache
 from random import Random
-from typing import TYPE_CHECKING
 
 import _names
+from _persons import Levels, Person
 
 from yimatong.standards.regions import divisions
-
-if TYPE_CHECKING:
-    from population import Levels, Person
 
 _SEXES = {"M": "1", "F": "2"}
 

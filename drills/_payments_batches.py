@@ -8,21 +8,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Generic, Protocol, TypeVar
 
 import psycopg
+from _payments_chance import Chance
+from _payments_nodes import Nodes
 from psycopg.rows import tuple_row
 
 from yimatong.kit.errors import DatabaseUnavailable
-
-if TYPE_CHECKING:
-    from _payments_database import SeedDatabase
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Answers = Callable[[], Awaitable[Sequence[Any]]]
 Work = Callable[[Any, Sequence[Any]], Awaitable[Answers]]
 Waiting = list[tuple[Any, "asyncio.Future[Any]"]]
+
+
+class Transactions(Protocol):
+    """The database of a seed, as far as batches use it."""
+
+    nodes: Nodes
+    chance: Chance
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """Open a transaction; what it gives says by ``wrote`` whether there is something to keep."""
 
 
 class Cursor:
@@ -63,7 +73,7 @@ class Raw:
 class SeedBatch(Generic[Item, Result]):
     """A batch of each process; ``window_s``: so long items gather at most, in virtual seconds."""
 
-    def __init__(self, db: SeedDatabase, work: Work, raw: Raw, *, window_s: float = 1.5) -> None:
+    def __init__(self, db: Transactions, work: Work, raw: Raw, *, window_s: float = 1.5) -> None:
         self._db = db
         self._work = work
         self._raw = raw
