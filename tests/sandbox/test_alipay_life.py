@@ -251,13 +251,13 @@ def test_a_merchant_who_never_says_success_is_given_up(world, app, shop, until):
 
 
 def test_forged_doubled_and_dropped_notices(world, app, shop, until):
-    world.control("/control/alipay/faults", {"forged_notices": 1, "duplicate_notices": 1})
+    world.control("/control/alipay/faults", {"forged_notices": 1, "duplicate_notices": 1, "method": shop.url})
     number = opened(world, app, shop, "NOTICE003")
     world.control("/control/alipay/pay", {"out_trade_no": number})
     until(lambda: len(shop.got) >= 3)
     amounts = [parse_qs(body.decode())["total_amount"][0] for body in shop.got]
     assert amounts == ["912.34", "12.34", "12.34"]
-    world.control("/control/alipay/faults", {"drop_notices": 1})
+    world.control("/control/alipay/faults", {"drop_notices": 1, "method": shop.url})
     world.control("/control/alipay/finish", {"out_trade_no": number})
     dropped = world.control("/control/alipay/notices?sent=dropped")
     world.control("/control/alipay/notices/send-again", {"notice_id": dropped[0]["notice_id"]})

@@ -97,7 +97,7 @@ def test_the_merchant_that_does_not_answer_makes_the_payer_wait_and_hears_again(
 
 
 def test_a_dropped_notice_is_sent_by_hand(shop, listener):
-    shop.world.control("/control/netbank/faults", {"drop_notices": 1})
+    shop.world.control("/control/netbank/faults", {"drop_notices": 1, "path": listener.url})
     shop.decide(shop.bring(shop.order(listener.url)))
     assert listener.got == []
     notice = shop.world.control("/control/netbank/notices")[-1]

@@ -270,7 +270,7 @@ def test_notices_are_repeated_dropped_and_doubled(world, listener, until):
     fields = dict(parse_qsl(listener.got[0][1].decode()))
     assert (fields["respCode"], fields["orderId"], fields["txnAmt"]) == ("00", "NOTICE0001", "1234")
     assert fields["signPubKeyCert"].startswith("-----BEGIN CERTIFICATE-----")
-    world.control("/control/unionpay/faults", {"drop_notices": 1, "duplicate_notices": 1})
+    world.control("/control/unionpay/faults", {"drop_notices": 1, "duplicate_notices": 1, "path": listener.url})
     books.place(order("NOTICE0002", url=listener.url))
     world.control("/control/unionpay/pay", {"order_id": "NOTICE0002"})
     assert state_of("NOTICE0002")["state"] == "dropped"

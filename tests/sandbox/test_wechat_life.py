@@ -65,12 +65,12 @@ def test_notice_is_given_up_after_the_schedule(world, books, listener, until):
 
 
 def test_dropped_and_duplicated_notices(world, books, listener):
-    world.control("/control/wechat/faults", {"drop_notices": 1})
+    world.control("/control/wechat/faults", {"drop_notices": 1, "path": listener.url})
     place(books, "DROPPED001", listener.url)
     world.control("/control/wechat/pay", {"out_trade_no": "DROPPED001"})
     dropped = notice_of(world, "DROPPED001")
     assert dropped["state"] == "dropped"
-    world.control("/control/wechat/faults", {"duplicate_notices": 1})
+    world.control("/control/wechat/faults", {"duplicate_notices": 1, "path": listener.url})
     world.control("/control/wechat/notices/send-again", {"notice_id": dropped["notice_id"]})
     listener.wait(2)
     assert {json.loads(body)["id"] for _, body in listener.got} == {dropped["notice_id"]}

@@ -404,10 +404,10 @@ async def test_busy_and_read_lag(bank):
 
 
 async def test_notices_dropped_duplicated_late_and_repeated(bank, receiver):
-    await bank.control("faults", {"drop_notices": 1})
+    await bank.control("faults", {"drop_notices": 1, "path": receiver.url})
     await bank.paid(make(notify_url=receiver.url))
     assert receiver.got == []
-    await bank.control("faults", {"duplicate_notices": 1})
+    await bank.control("faults", {"duplicate_notices": 1, "path": receiver.url})
     await bank.paid(make(notify_url=receiver.url))
     await receiver.wait(2)
     assert receiver.notice(0).notice_id == receiver.notice(1).notice_id

@@ -312,9 +312,9 @@ async def test_read_lag_is_pending_and_then_settled(party):
 
 
 async def test_notices_dropped_duplicated_late_and_refused(party, listener):
-    await party.control("faults", {"drop_notices": 1})
+    await party.control("faults", {"drop_notices": 1, "path": listener.url})
     await party.start(await party.intent(notify_url=listener.url))
-    await party.control("faults", {"duplicate_notices": 1})
+    await party.control("faults", {"duplicate_notices": 1, "path": listener.url})
     await party.start(await party.intent(notify_url=listener.url))
     await listener.wait(2)
     ids = {party.channel.read_notice(party.account, *got, now=clock.now()).notice_id for got in listener.got}

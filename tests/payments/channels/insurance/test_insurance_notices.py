@@ -262,7 +262,8 @@ async def test_a_notice_comes_over_the_wire(world, channel, account, make, liste
         },
         profile={},
     )
-    await asyncio.to_thread(world.control, "/control/insurance/faults", {"duplicate_notices": 1, "forged_notices": 1})
+    faults = {"duplicate_notices": 1, "forged_notices": 1, "path": listener.url}
+    await asyncio.to_thread(world.control, "/control/insurance/faults", faults)
     request = make.bill_of()
     part = await channel.presettle(own, request, now=clock.now())
     intent = make.intent_of(request, part)
