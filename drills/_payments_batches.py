@@ -106,7 +106,9 @@ class SeedBatch(Generic[Item, Result]):
 
     async def _run(self, key: tuple[str, int]) -> None:
         await asyncio.sleep(self._db.chance.random.uniform(0, self._window_s))
-        taken = self._waiting.pop(key)
+        taken = [each for each in self._waiting.pop(key) if not each[1].done()]  # the others were given up
+        if not taken:
+            return
         try:
             async with self._db.transaction() as statements:
                 statements.wrote = True
@@ -115,6 +117,8 @@ class SeedBatch(Generic[Item, Result]):
         except BaseException as error:  # noqa: BLE001 -- a crash too: whoever waits in this process is told
             results = [error] * len(taken)
         for (_, future), result in zip(taken, results, strict=True):
+            if future.done():
+                continue  # given up meanwhile: whoever shares the batch is answered all the same
             if isinstance(result, BaseException):
                 future.set_exception(result)
             else:

@@ -42,7 +42,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._jump = _Jump()
+        self._under_way: set[asyncio.Task[Any]] = set()
         super().__init__(self._jump)
+
+    def create_task(self, coro: Any, **more: Any) -> asyncio.Task[Any]:
+        """Create a task and hold it: one that waits for ever is seen, not collected as garbage now or later."""
+        task = super().create_task(coro, **more)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
 
     def time(self) -> float:
         """Return the virtual seconds since the start."""
