@@ -13,7 +13,7 @@ import msgspec
 from yimatong.kit import clock
 from yimatong.kit.errors import PlatformError
 from yimatong.kit.http import Outbound
-from yimatong.sandbox.store import Store
+from yimatong.sandbox.store import Store, Table
 
 AT_ONCE_MAX: Final = 32
 IDLE_S: Final = 0.2
@@ -109,6 +109,18 @@ def after(notice: Sent, *, taken: bool, schedule_s: Sequence[float], factor: flo
         return msgspec.structs.replace(notice, state="given_up", tries=tries)
     due_at = clock.now() + timedelta(seconds=schedule_s[tries - 1] * factor)
     return msgspec.structs.replace(notice, state="pending", tries=tries, due_at=due_at)
+
+
+def again(notices: Table[Sent], notice_id: str, *, unknown: Exception) -> Sent:
+    """Return a notice as it waits to be sent at once, whatever became of it before: dropped, given up or delivered.
+
+    Raises:
+        unknown: there is no such notice.
+    """
+    found = notices.get(notice_id)
+    if found is None:
+        raise unknown
+    return msgspec.structs.replace(found, state="pending", due_at=clock.now())
 
 
 async def posted(outbound: Outbound, party: str, url: str, body: bytes, headers: dict[str, str]) -> int:

@@ -10,7 +10,6 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery, JSONBody
-from msgspec.structs import replace
 
 from yimatong.kit import clock
 from yimatong.sandbox.alipay import agreements, days, returns
@@ -27,6 +26,7 @@ from yimatong.sandbox.alipay.rows import (
 )
 from yimatong.sandbox.alipay.state import AlipayBooks
 from yimatong.sandbox.alipay.wire import verified
+from yimatong.sandbox.notifying import again
 
 Control = Request[Any, Any, Any]
 _ONE_EACH = ("amount", "channel_only", "platform_only", "fee", "duplicate")
@@ -248,13 +248,10 @@ async def notices(request: Control, app_id: FromQuery[str] = "", sent: FromQuery
 async def send_again(request: Control, data: JSONBody[SendAgain]) -> Notice:
     """Queue a notice again: dropped, given up or delivered before."""
     books = _books(request)
-    notice = books.notices.get(data.notice_id)
-    if notice is None:
-        raise AlipayError(40004, "ACQ.INVALID_PARAMETER", "no such notice")
-    again = replace(notice, state="pending", due_at=clock.now())
-    books.save_notice(again)
+    notice = again(books.notices, data.notice_id, unknown=AlipayError(40004, "ACQ.INVALID_PARAMETER", "no such notice"))
+    books.save_notice(notice)
     await books.store.flush()
-    return again
+    return notice
 
 
 HANDLERS: list[HTTPRouteHandler] = [

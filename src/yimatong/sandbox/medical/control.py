@@ -9,7 +9,6 @@ import msgspec
 from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery, JSONBody
-from msgspec.structs import replace
 
 from yimatong.kit import clock
 from yimatong.sandbox.medical import bill
@@ -27,6 +26,7 @@ from yimatong.sandbox.medical.rows import (
     Settlement,
 )
 from yimatong.sandbox.medical.state import SETTLING, UNKNOWN_ORDER, Insurance
+from yimatong.sandbox.notifying import again
 
 Control = Request[Any, Any, Any]
 
@@ -200,13 +200,10 @@ async def notices(request: Control) -> list[Notice]:
 async def send_again(request: Control, data: JSONBody[WhichNotice]) -> Notice:
     """Queue a notice again: dropped, given up or delivered before."""
     insurance = _insurance(request)
-    notice = insurance.notices.get(data.notice_id)
-    if notice is None:
-        raise InsuranceError(code="404", message="no such notice")
-    again = replace(notice, state="pending", due_at=clock.now())
-    save(insurance, again)
+    notice = again(insurance.notices, data.notice_id, unknown=InsuranceError(code="404", message="no such notice"))
+    save(insurance, notice)
     await insurance.store.flush()
-    return again
+    return notice
 
 
 def _order(insurance: Insurance, pay_ord_id: str) -> Order:

@@ -8,13 +8,13 @@ import msgspec
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
-from msgspec.structs import replace
 
 from yimatong.kit import clock
 from yimatong.kit.http import Outbound
 from yimatong.sandbox.netbank.notify import WAITS_S, deliver
 from yimatong.sandbox.netbank.rows import BankRefusal, Conditions, Faults, Merchant, Notice, Order, Refund
 from yimatong.sandbox.netbank.wire import Wire, of
+from yimatong.sandbox.notifying import again
 
 
 class KeyShown(msgspec.Struct, frozen=True):
@@ -96,13 +96,12 @@ async def notices(request: Wire) -> list[dict[str, Any]]:
 async def send_again(request: Wire, data: JSONBody[SendAgain]) -> Notice:
     """Send a notice again: dropped, given up or delivered before."""
     banks = of(request)
-    found = banks.notices.get(data.notice_id)
-    if found is None:
-        raise BankRefusal(code="NOTICE_NOT_FOUND", message="no such notice")
-    again = replace(found, state="pending", due_at=clock.now())
-    banks.save_notice(again)
+    notice = again(
+        banks.notices, data.notice_id, unknown=BankRefusal(code="NOTICE_NOT_FOUND", message="no such notice")
+    )
+    banks.save_notice(notice)
     await banks.store.flush()
-    return again
+    return notice
 
 
 HANDLERS: list[HTTPRouteHandler] = [

@@ -9,11 +9,11 @@ import msgspec
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
-from msgspec.structs import replace
 
 from yimatong.kit import clock
+from yimatong.sandbox.notifying import again
 from yimatong.sandbox.settling.books import Books
-from yimatong.sandbox.settling.rows import Conditions, Faults, Merchant, Notice, Payment, Refund
+from yimatong.sandbox.settling.rows import Code, Conditions, Faults, Merchant, Notice, Payment, Refund, Refused
 from yimatong.sandbox.settling.wire import Wire
 
 
@@ -100,10 +100,9 @@ def _ended(books_of: Callable[[Wire], Books], base: str) -> list[HTTPRouteHandle
     @post(f"{base}/notices/send-again", status_code=200)
     async def send_again(request: Wire, data: JSONBody[SendAgain]) -> Notice:
         books = books_of(request)
-        found = next(each for each in books.notices if each.notice_id == data.notice_id)
-        again = replace(found, state="pending", due_at=clock.now())
-        books.save_notice(again)
+        notice = again(books.notices, data.notice_id, unknown=Refused(Code.UNKNOWN_NUMBER, "no such notice"))
+        books.save_notice(notice)
         await books.store.flush()
-        return again
+        return notice
 
     return [settle, settle_refund, send_again]

@@ -9,9 +9,9 @@ import msgspec
 from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery, JSONBody
-from msgspec.structs import replace
 
 from yimatong.kit import clock
+from yimatong.sandbox.notifying import again
 from yimatong.sandbox.unionpay import settling
 from yimatong.sandbox.unionpay.rows import (
     ClosedDay,
@@ -187,13 +187,10 @@ async def notices(request: Control) -> list[Notice]:
 async def send_again(request: Control, data: JSONBody[SendAgain]) -> Notice:
     """Send a notice again now."""
     unionpay = _unionpay(request)
-    notice = unionpay.notices.get(data.notice_id)
-    if notice is None:
-        raise WireError(code="34", detail="no such notice")
-    again = replace(notice, state="pending", due_at=clock.now())
-    unionpay.save_notice(again)
+    notice = again(unionpay.notices, data.notice_id, unknown=WireError(code="34", detail="no such notice"))
+    unionpay.save_notice(notice)
     await unionpay.store.flush()
-    return again
+    return notice
 
 
 HANDLERS: list[HTTPRouteHandler] = [

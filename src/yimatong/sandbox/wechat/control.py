@@ -9,9 +9,9 @@ import msgspec
 from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery, JSONBody
-from msgspec.structs import replace
 
 from yimatong.kit import clock
+from yimatong.sandbox.notifying import again
 from yimatong.sandbox.wechat import days, medical_wire, payment_codes
 from yimatong.sandbox.wechat.rows import CertificateRow, Conditions, Faults, Merchant, Notice, Order, Refund, WireError
 from yimatong.sandbox.wechat.state import WeChat
@@ -180,13 +180,10 @@ async def notices(request: Control, mchid: FromQuery[str] = "", sent: FromQuery[
 async def send_again(request: Control, data: JSONBody[SendAgain]) -> Notice:
     """Queue a notice again: dropped, given up or delivered before."""
     wechat = _wechat(request)
-    notice = wechat.notices.get(data.notice_id)
-    if notice is None:
-        raise WireError(404, "RESOURCE_NOT_EXISTS", "no such notice")
-    again = replace(notice, state="pending", due_at=clock.now())
-    wechat.save_notice(again)
+    notice = again(wechat.notices, data.notice_id, unknown=WireError(404, "RESOURCE_NOT_EXISTS", "no such notice"))
+    wechat.save_notice(notice)
     await wechat.store.flush()
-    return again
+    return notice
 
 
 @get("/control/wechat/certificates")
